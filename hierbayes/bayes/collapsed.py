@@ -17,7 +17,6 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.collapsed_density import (
-    CorrelatedResiduals,
     Target,
     collapsed,
     is_near_rounding,
@@ -37,6 +36,7 @@ from hierbayes.bayes.importance import (
     weigh_thinned,
 )
 from hierbayes.bayes.sampled_coefficients import stand_in
+from hierbayes.bayes.structured_residuals import StructuredResiduals
 from hierbayes.bayes.variance_draws import correlation_draws, sd_draws
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError, SamplingError
@@ -46,6 +46,7 @@ from hierbayes.families.mean_ends import link_with_means, mean_ends
 from hierbayes.gaussian.levels_apart import levels_apart
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.moments import moments
+from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import TRUSTED_K, PosteriorDraws
 from hierbayes.results.finding import Finding
@@ -104,7 +105,7 @@ def sample_collapsed(
     draws: int = 1000,
     chains: int = 4,
     random_seed: int | np.random.Generator | None = None,
-    residual: CorrelatedResiduals | None = None,
+    residual: StructuredResiduals | None = None,
     names: Sequence[str] = (),
 ) -> PosteriorDraws:
     """Sample the posterior of a Gaussian model.
@@ -117,7 +118,7 @@ def sample_collapsed(
     design : Design
     draws, chains : int
     random_seed : int, Generator or SeedSequence
-    residual, names : correlated residuals, and what their correlations are called
+    residual, names : residuals with a structure, and what their correlations are called
 
     Returns
     -------
@@ -156,10 +157,11 @@ def sample_collapsed(
     b = b if apart is None else apart.related(b)
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
-    sigma = target.coordinates.sigma(phi).reshape(shape)
+    sigma = target.coordinates.sigma(phi)
+    formulas = {} if residual is None else _formulas(target, sigma, x[index], shape)
     found_draws = PosteriorDraws(
         beta=beta.reshape(*shape, -1),
-        sigma=None if kernel.sigma_known else sigma,
+        sigma=None if kernel.sigma_known or formulas else sigma.reshape(shape),
         sd=sd_draws(target.coordinates, phi, design, shape),
         corr=correlation_draws(target.coordinates, phi, design, shape),
         b={
@@ -170,6 +172,7 @@ def sample_collapsed(
             name: values.reshape(shape)
             for name, values in zip(names, _correlations(target, x[index]).T, strict=True)
         },
+        formulas=formulas,
         sample_stats={
             "lp": drawn.log_density[index].reshape(shape),
             "log_weight": drawn.log_weights[index].reshape(shape),
@@ -192,7 +195,21 @@ def _correlations(target: Target, x: FloatArray) -> FloatArray:
     """Correlations of residuals (S, R) at points (S, d)."""
     if target.residual is None:
         return np.empty((x.shape[0], 0))
-    return target.residual.correlation.correlations(target.correlations(x))
+    return target.residual.correlations(target.of_residuals(x))
+
+
+def _formulas(
+    target: Target, sigma: FloatArray, x: FloatArray, shape: tuple[int, int]
+) -> dict[str, PosteriorDraws]:
+    """Coefficients of the formula of log sigma at points (S, d) with sigma (S,); {} without one."""
+    assert target.residual is not None
+    if target.residual.spread is None:
+        return {}
+    beta = target.residual.coefficients(np.log(sigma), target.of_residuals(x))
+    own = PosteriorDraws(
+        beta=beta.reshape(*shape, -1), sigma=None, sd={}, corr={}, b={}, sampler="collapsed"
+    )
+    return {SIGMA: own}
 
 
 def _cut(design: Design) -> str:
@@ -214,7 +231,7 @@ class _Explored:
 
 
 def target_and_start(
-    kernel: Kernel, priors: ModelPriors, residual: CorrelatedResiduals | None = None
+    kernel: Kernel, priors: ModelPriors, residual: StructuredResiduals | None = None
 ) -> tuple[Target, FloatArray]:
     """Return the target and a point to climb to its mode from."""
     ends = np.empty(0) if residual is None else residual.start

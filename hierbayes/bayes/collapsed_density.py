@@ -31,19 +31,19 @@ from hierbayes.bayes.sampled_coefficients import (
     sampled_coefficients,
 )
 from hierbayes.bayes.scale_mixtures import ScaleMixtures, is_mixture, scale_mixtures
+from hierbayes.bayes.structured_residuals import StructuredResiduals
 from hierbayes.bayes.variance_priors import variance_log_prior, variance_log_prior_slope
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, responses_of, traces_of
 from hierbayes.gaussian.patterns import Integrated, Patterns, integrate
-from hierbayes.gaussian.residual.correlation import Bounded
 from hierbayes.gaussian.residual.entries import Factors
-from hierbayes.gaussian.residual.kernel import ResidualKernel, adjoint_of
+from hierbayes.gaussian.residual.kernel import ManyKernel, adjoint_of
 from hierbayes.linalg.stacked import (
     cholesky_stack,
     solve_lower_stack,
     solve_upper_stack,
     summed_products,
 )
-from hierbayes.priors.distributions import Flat, Normal, Prior
+from hierbayes.priors.distributions import Flat, Normal
 from hierbayes.priors.model_priors import ModelPriors
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation, so the step can be tiny
@@ -69,7 +69,7 @@ class Target:
     constant : m'Q m - log|Q| + (p - rank Q) log(1 / 2 pi) and the Jacobian of the basis
     mixtures : Student-t priors of coefficients, one coordinate each after those of phi
     sampled : the coefficients that are coordinates themselves, after the mixtures, or None
-    residual : correlated residuals, whose coordinates are the last, with their priors; or None
+    residual : unequal or correlated residuals, whose coordinates are the last; or None
     to_basis : per factor, array (q, q), takes a root on the user's scale to the basis
     largest : per factor, the largest trace of a level's Z'WZ in the basis
     is_proper : whether beta has a proper prior, so that p(y) is defined
@@ -86,15 +86,15 @@ class Target:
     is_proper: bool
     mixtures: ScaleMixtures | None = None
     sampled: SampledCoefficients | None = None
-    residual: "CorrelatedResiduals | None" = None
+    residual: StructuredResiduals | None = None
 
     @property
     def n_residual(self) -> int:
-        """Number of coordinates of correlated residuals."""
+        """Number of coordinates of residuals with a structure."""
         return 0 if self.residual is None else self.residual.kernel.size
 
-    def correlations(self, phi: FloatArray) -> FloatArray:
-        """Part (T, R) of the coordinates that belongs to correlated residuals."""
+    def of_residuals(self, phi: FloatArray) -> FloatArray:
+        """Part (T, R) of the coordinates that belongs to residuals with a structure."""
         return phi[:, phi.shape[1] - self.n_residual :]
 
     @property
@@ -126,50 +126,12 @@ class Target:
         return phi[:, end - (0 if self.sampled is None else self.sampled.origin.size) : end]
 
 
-@record
-class CorrelatedResiduals:
-    """Correlations of residuals as coordinates.
-
-    Attributes
-    ----------
-    kernel : as a function of them
-    law : prior of the one correlation that ar1 and cs have
-    start : array, shape (R,), coordinates to climb to the mode from
-    """
-
-    kernel: ResidualKernel
-    law: Prior
-    start: FloatArray
-
-    @property
-    def correlation(self) -> Bounded:
-        """The structure, of one correlation."""
-        own = self.kernel.products.structure.correlation
-        assert isinstance(own, Bounded)
-        return own
-
-    def log_prior(self, phi: FloatArray) -> FloatArray:
-        """Log prior density of phi (T, 1), shape (T,)."""
-        own = self.correlation
-        r = np.clip(own.correlations(phi[:, 0]), own.lower, own.upper)
-        half, size = (own.upper - own.lower) / 2, np.abs(phi[:, 0])
-        # log of half / cosh^2, whatever is left of it
-        slope = np.log(half) + 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
-        return np.asarray(self.law.log_density(r) + slope)
-
-    def log_prior_slope(self, phi: FloatArray) -> FloatArray:
-        """Return the derivative of ``log_prior`` in phi, shape (T, 1)."""
-        own = self.correlation
-        r = np.clip(own.correlations(phi), own.lower, own.upper)
-        return np.asarray(self.law.derivative(r) * own.slope(phi) - 2 * np.tanh(phi))
-
-
 def target_of(
     kernel: Kernel,
     priors: ModelPriors,
     *,
     near: "Collapsed | None" = None,
-    residual: CorrelatedResiduals | None = None,
+    residual: StructuredResiduals | None = None,
 ) -> Target:
     """Put kernel and priors together.
 
@@ -207,7 +169,8 @@ def target_of(
         constant=constant,
         to_basis=tuple(np.linalg.inv(basis) for basis in anchor.z_bases),
         largest=tuple(float(np.einsum("jaa->j", A).max()) for A in kernel.products.zz),
-        is_proper=not any(isinstance(law, Flat) for law in priors.beta),
+        is_proper=not any(isinstance(law, Flat) for law in priors.beta)
+        and (residual is None or residual.is_proper),
         mixtures=mixtures,
         sampled=sampled,
         residual=residual,
@@ -277,7 +240,7 @@ def collapsed(
     factors = None
     if target.residual is not None:
         own = target.residual.kernel
-        factors = own.products.structure.factors(target.correlations(phi))
+        factors = own.products.structure.factors(target.of_residuals(phi))
         kernel = own.many(factors)
     if integral is not None:
         reduced = integral
@@ -287,7 +250,7 @@ def collapsed(
         reduced = integrate(kernel, patterns, Lambdas[0])
     G = reduced.gram_xy / (sigma**2)[:, None, None]
     P, h, constant = _with_priors(target, phi, G)
-    lost = np.broadcast_to(_is_lost(target, sigma, Lambdas), sigma.shape)
+    lost = np.broadcast_to(_is_lost(target, kernel, sigma, Lambdas), sigma.shape)
     P[lost] = np.eye(p)  # of density zero, whatever rounding has left of them
     mean, root, fit = _integrated(target, phi, P, h)
     log_det_p = 2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
@@ -313,12 +276,14 @@ def collapsed(
     )
 
 
-def _is_lost(target: Target, sigma: FloatArray, Lambdas: list[FloatArray]) -> BoolArray:
+def _is_lost(
+    target: Target, kernel: Kernel, sigma: FloatArray, Lambdas: list[FloatArray]
+) -> BoolArray:
     """Whether the density at sigma (T,) and Lambdas is nothing but rounding, (T,) or ()."""
     lost = loses_identity(target, Lambdas)
     if target.kernel.sigma_known:
         return lost
-    return lost | (np.finfo(float).eps * _subtracted(target.kernel) > ROUNDING * sigma**2)
+    return lost | (np.finfo(float).eps * _subtracted(kernel) > ROUNDING * sigma**2)
 
 
 def _with_priors(
@@ -369,11 +334,13 @@ def integrate_free(
     return mean, root, fit
 
 
-def _subtracted(kernel: Kernel) -> float:
+def _subtracted(kernel: Kernel) -> FloatArray | float:
     """Size of the numbers whose difference G_yy is, in squared units of the response.
 
     With a remainder only the response itself is rounded: a product of it with what is left.
     """
+    if isinstance(kernel, ManyKernel):
+        return kernel.gram_xy[:, -1, -1]
     total = kernel.products.yy
     if kernel.remainder is None:
         return total
@@ -409,7 +376,8 @@ def log_prior(target: Target, phi: FloatArray) -> FloatArray:
     if mixtures is not None:
         total = total + mixtures.log_prior(scales)
     if target.residual is not None:
-        total = total + target.residual.log_prior(target.correlations(phi))
+        log_sigma = np.log(target.coordinates.sigma(target.variances(phi)))
+        total = total + target.residual.log_prior(log_sigma, target.of_residuals(phi))
     return total if sampled is None else total + sampled.log_prior(coefficients)
 
 
@@ -435,8 +403,9 @@ def slope(target: Target, phi: FloatArray, at: Collapsed) -> FloatArray:
         adjoint = adjoint_of(kernel, at.reduced, K, at.Lambdas)
         inner = target.residual.kernel.products.slopes(at.factors, adjoint)
         own = -(at.factors.log_det_slope + inner) / 2
-        own += target.residual.log_prior_slope(target.correlations(phi))
-        of_priors = [*of_priors, own]
+        prior = target.residual.log_prior_slopes(np.log(at.sigma), target.of_residuals(phi))
+        out[:, -1] += prior[:, 0]
+        of_priors = [*of_priors, own + prior[:, 1:]]
     if factor is None:
         return np.concatenate([out, *of_priors], axis=1)
     u, h = responses_of(kernel, at.Lambdas, at.reduced)

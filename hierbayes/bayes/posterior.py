@@ -6,7 +6,7 @@ left) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's
 its draws can't be trusted.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,13 +18,12 @@ from hierbayes.bayes.generalised_scope import (
 )
 from hierbayes.bayes.predictive import flat_draws, linear_predictor, row_blocks
 from hierbayes.capabilities import not_supported
-from hierbayes.errors import DataError, OptionError, SamplingError
+from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.families.mean_ends import mean_ends
 from hierbayes.families.parameter_formulas import (
     check_independent,
     check_no_formulas,
     check_sampled_residuals,
-    unknown_residuals,
 )
 from hierbayes.gaussian.kernel import are_determined
 from hierbayes.gaussian.structures import UNSTRUCTURED
@@ -42,11 +41,13 @@ from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import listed
 
+if TYPE_CHECKING:
+    from hierbayes.bayes.structured_residuals import StructuredResiduals
+
 # Vehtari et al. (2021): draws are used when R-hat is below 1.01 and 100 draws a chain of four are
 # effective.
 R_HAT = 1.01
 ENOUGH = 400
-FARTHEST_START = 3.0  # of the coordinate of a correlation, inside of its range
 NOT_TRUSTED = ("pareto_k", "quadrature_error")  # findings of the collapsed sampler
 NUTS_INSTEAD = "So the posterior was sampled by NUTS instead; nothing needs to be done."
 LOOKED_AT = 200  # draws whose new levels are asked for their means: more say the same
@@ -80,9 +81,12 @@ def sample(
         settings["random_seed"] = int(random_seed)
     random_seed = random_generator(random_seed)
     family = spec.family
-    if sampler == "collapsed":
+    residual = None if sampler == "nuts" else _structured_residuals(spec, sampler)
+    if sampler == "collapsed" and residual is None:
         check_no_formulas(spec.design, 'sampler="collapsed"')
-    is_collapsible = not spec.design.formulas and (family.is_linear or generalised_applies(spec))
+    is_collapsible = residual is not None or (
+        not spec.design.formulas and (family.is_linear or generalised_applies(spec))
+    )
     if sampler == "collapsed" and not is_collapsible:
         has_factors = bool(spec.design.factors)
         raise not_supported(
@@ -96,7 +100,7 @@ def sample(
     found: PosteriorDraws | None = None
     if sampler != "nuts" and is_collapsible:
         try:
-            found = _collapsed(spec, draws=draws, chains=chains, random_seed=random_seed)
+            found = _collapsed(spec, residual, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError as error:
             if sampler == "collapsed" or spec.design.residual is not None:
                 raise
@@ -120,38 +124,41 @@ def sample(
     return fit
 
 
-def _collapsed(spec: Specification, **options: Any) -> PosteriorDraws:
+def _structured_residuals(spec: Specification, sampler: Sampler) -> "StructuredResiduals | None":
+    """Return residuals with a structure as the collapsed sampler knows them, None without one.
+
+    Nor are there any where NUTS knows what the collapsed sampler refuses, unless it was asked for.
+    """
+    from hierbayes.bayes.structured_residuals import structured_residuals
+
+    if not spec.has_residual_structure:
+        return None
+    try:
+        return structured_residuals(spec)
+    except (DataError, NotSupportedError):
+        if sampler == "collapsed" or spec.design.residual is not None:
+            raise
+        return None
+
+
+def _collapsed(
+    spec: Specification, residual: "StructuredResiduals | None", **options: Any
+) -> PosteriorDraws:
     from hierbayes.bayes.collapsed import nowhere, sample_collapsed
     from hierbayes.bayes.generalised import sample_generalised
 
     try:
         if not spec.family.is_linear:
             return sample_generalised(spec, **options)
-        if spec.design.residual is not None:
-            return _with_correlated_residuals(spec, **options)
-        return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
+        if residual is None:
+            return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
+        names = spec.residuals.names[residual.n_spreads :]
+        kernel = residual.kernel.at(residual.start)
+        return sample_collapsed(
+            kernel, spec.priors, spec.design, residual=residual, names=names, **options
+        )
     except (np.linalg.LinAlgError, FloatingPointError) as error:
         raise nowhere(spec.family) from error
-
-
-def _with_correlated_residuals(spec: Specification, **options: Any) -> PosteriorDraws:
-    """Sample by the collapsed sampler, from where REML ends or the middle of the range."""
-    from hierbayes.bayes.collapsed import sample_collapsed
-    from hierbayes.bayes.collapsed_density import CorrelatedResiduals
-
-    kernel, names = spec.residual_kernel("reml"), spec.residuals.names
-    if not kernel.are_many:
-        raise unknown_residuals("Model.sample with crossed grouping factors")
-    start = np.zeros(kernel.size)
-    try:
-        fit = verbs.ask(spec, "fit", "reml", quietly=True)
-        start = np.clip(fit.residual.phi, -FARTHEST_START, FARTHEST_START)
-    except DataError:  # what REML finds is no matter of the posterior
-        pass
-    law = spec.priors.family[names[-1]]
-    residual = CorrelatedResiduals(kernel=kernel, law=law, start=start)
-    at = kernel.at(start)
-    return sample_collapsed(at, spec.priors, spec.design, residual=residual, names=names, **options)
 
 
 def _checked_target(target_accept: Any) -> float:

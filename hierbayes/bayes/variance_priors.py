@@ -1,9 +1,13 @@
-"""The prior of variance parameters as a density of their coordinates (``coordinates.py``)."""
+"""The prior of variance parameters as a density of their coordinates (``coordinates.py``).
+
+Where sigma has a formula, its prior is that of the formula's coefficients, which is none of these.
+"""
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.coordinates import Coordinates
+from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.priors.model_priors import ModelPriors
 
 
@@ -17,7 +21,7 @@ def variance_log_prior(
             total = total + law.log_density(sd) + np.log(sd)
     for own, part, term in coordinates.structured:
         total = total + own.log_prior(phi[:, part], priors.of_structure(term))
-    if not coordinates.sigma_known:
+    if not coordinates.sigma_known and SIGMA not in priors.formulas:
         assert priors.sigma is not None
         total = total + priors.sigma.log_density(coordinates.sigma(phi)) + phi[:, -1]
     return total
@@ -35,7 +39,7 @@ def variance_log_prior_slope(
             out[:, starts[f] + i] += law.derivative(sds[:, i]) * sds[:, i] + 1.0
     for own, part, term in coordinates.structured:
         out[:, part] += own.log_prior_slope(phi[:, part], priors.of_structure(term))
-    if not coordinates.sigma_known:
+    if not coordinates.sigma_known and SIGMA not in priors.formulas:
         assert priors.sigma is not None
         sigma = coordinates.sigma(phi)
         out[:, -1] += priors.sigma.derivative(sigma) * sigma + 1.0

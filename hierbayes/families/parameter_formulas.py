@@ -27,6 +27,7 @@ from hierbayes.wording import listed, shown
 
 PARAMETERS = ("sigma", "nu", "alpha", "kappa", "lam", "b", "psi", "zi")
 ZERO_INFLATED = "zero_inflated_"
+SAMPLED = ("ar1", "cs")  # correlations of residuals that posteriors know
 
 
 @record
@@ -157,11 +158,15 @@ def check_independent(design: Design, what: str) -> None:
 
 
 def check_sampled_residuals(design: Design, what: str) -> None:
-    """Refuse what knows correlated residuals of ar1 and cs alone, without a formula of sigma."""
+    """Refuse what knows some correlated residuals alone, and random effects of sigma beside none.
+
+    Known are those of ar1 and cs.
+    """
     if design.residual is None:
         return
-    if design.residual.word not in ("ar1", "cs") or design.formulas:
-        beside = " and sigma=" if design.formulas else ""
+    word, sigma = design.residual.word, design.predictors.get("sigma")
+    if word not in SAMPLED or (sigma is not None and sigma.factors):
+        beside = "" if word not in SAMPLED else " and random effects in sigma="
         raise unknown_residuals(f"{what} with residual={design.residual.call!r}{beside}")
 
 

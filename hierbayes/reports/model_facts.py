@@ -32,6 +32,8 @@ def specification(fit: Fit) -> list[tuple[str, list[str]]]:
     for name, formula in fit.design.formulas.items():
         _, _, right = formula_text(formula).partition(" ~ ")
         parts.append((f"{name}:", [f"~ {right}"]))
+    if fit.design.residual is not None:
+        parts.append(("residual:", [fit.design.residual.call]))
     weights, offset = _argument_lines(fit, "weights"), _argument_lines(fit, "offset")
     if fit.weighted:
         parts.append(("Weights:", weights or ["(given as an array)"]))

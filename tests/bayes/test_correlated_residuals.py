@@ -1,42 +1,58 @@
 """Posteriors of models with correlated residuals: density by dense algebra, and draws."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 
 import hierbayes as hb
 from hierbayes.bayes.collapsed import target_and_start
-from hierbayes.bayes.collapsed_density import CorrelatedResiduals, collapsed, slope
+from hierbayes.bayes.collapsed_density import collapsed, slope
+from hierbayes.bayes.structured_residuals import structured_residuals
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.gaussian.residual.root import coloured
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 MODELS = {
-    "ar1": ("distance ~ age * Sex", "ar1(occasion | Subject)"),
-    "ar1 beside effects": ("distance ~ age * Sex + (age | Subject)", "ar1(occasion | Subject)"),
-    "cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)"),
+    "ar1": ("distance ~ age * Sex", "ar1(occasion | Subject)", None),
+    "ar1 beside effects": (
+        "distance ~ age * Sex + (age | Subject)",
+        "ar1(occasion | Subject)",
+        None,
+    ),
+    "cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", None),
+    "strata": ("distance ~ age * Sex + (age | Subject)", None, "~ Sex"),
+    "strata without effects": ("distance ~ age", None, "~ Sex + occasion"),
+    "powers beside ar1": (
+        "distance ~ age + (1 | Subject)",
+        "ar1(occasion | Subject)",
+        "~ log(age)",
+    ),
+    "strata beside cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", "~ Sex"),
 }
+
+
+IN_PYMC = ("strata", "strata without effects")
 
 
 @lru_cache
 def model(name: str) -> hb.Model:
-    formula, residual = MODELS[name]
+    formula, residual, sigma = MODELS[name]
     data = pd.read_csv(FOLDER / "orthodont.csv").iloc[:60]
     data["Sex"] = np.where(data["Subject"].str[-1].astype(int) % 2, "a", "b")
-    return hb.Model(formula, data, residual=residual)
+    return hb.Model(formula, data, residual=residual, sigma=sigma)
 
 
 @lru_cache
 def target(name: str):
     spec = model(name).spec
-    kernel, start = spec.residual_kernel("reml"), np.array([0.3])
-    law = spec.priors.family[spec.residuals.names[-1]]
-    residual = CorrelatedResiduals(kernel=kernel, law=law, start=start)
-    return target_and_start(kernel.at(start), spec.priors, residual)
+    start = np.full(spec.residuals.structure.size, 0.3)
+    residual = structured_residuals(spec, start=start)
+    return target_and_start(residual.kernel.at(start), spec.priors, residual)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -47,7 +63,7 @@ def test_the_density_is_that_of_dense_algebra(name: str) -> None:
     mean, precision = spec.priors.gaussian_beta()
     X, y, n = spec.design.X, spec.design.y, spec.design.y.size
     for point, value in zip(points, found.log_density, strict=True):
-        phi, variances = point[-1:], point[None, : own.coordinates.size]
+        phi, variances = own.of_residuals(point[None])[0], point[None, : own.coordinates.size]
         sigma = float(own.coordinates.sigma(variances)[0])
         root = sigma * coloured(spec.residuals, phi, np.eye(n))
         V = root @ root.T + X @ np.linalg.inv(precision) @ X.T
@@ -56,10 +72,88 @@ def test_the_density_is_that_of_dense_algebra(name: str) -> None:
             Z[np.arange(n), factor.codes] = factor.z @ R[0]
             V += Z.reshape(n, -1) @ Z.reshape(n, -1).T
         expected = multivariate_normal.logpdf(y, X @ mean, V)
-        expected += own.residual.log_prior(phi[None])[0]
+        expected += own.residual.log_prior(np.log([sigma]), phi[None])[0]
         without = own.coordinates, spec.priors, variances
         expected += variance_log_prior(*without)[0]
         assert value == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", IN_PYMC)
+def test_the_density_is_that_of_pymc_with_effects_integrated_out(name: str) -> None:
+    """p(y, phi) = p(y, beta, b, phi) / p(beta, b | y, phi), at any beta and b."""
+    spec, (own, start) = model(name).spec, target(name)
+    density, rng = pymc_density(model(name)), np.random.default_rng(2)
+    for x in start + 0.3 * rng.normal(size=(2, start.size)):
+        values, log_slopes = natural(own, x, spec)
+        given, mean, precision = conditional_of_effects(own, x, spec)
+        v = mean + np.linalg.solve(np.linalg.cholesky(precision).T, rng.normal(size=mean.size))
+        values |= given(v)
+        expected = (
+            density(values)
+            + log_slopes
+            - multivariate_normal.logpdf(v, mean, np.linalg.inv(precision))
+        )
+        assert collapsed(own, x[None]).log_density[0] == pytest.approx(expected, abs=1e-8)
+
+
+def natural(own, x, spec):
+    """Variance parameters by the names of PyMC at coordinates, and the log of their slopes."""
+    variances, phi = own.variances(x[None]), own.of_residuals(x[None])
+    sigma, G = own.coordinates.sigma(variances), own.residual.n_spreads
+    values, slopes = {"sigma": sigma[0]}, float(variances[0, -1])
+    if own.residual.spread is not None:
+        values["sigma_beta"] = own.residual.coefficients(np.log(sigma), phi)[0]
+        slopes = -float(np.log(own.residual.spread.scale).sum())
+    for factor, R in zip(spec.design.factors, own.coordinates.roots(variances), strict=True):
+        sd = np.sqrt((R[0] ** 2).sum(axis=1))
+        values[f"sd_{factor.name}"] = sd
+        slopes += float(np.log(sd).sum())
+        if sd.size == 2:
+            r = R[0, 1] @ R[0, 0] / sd.prod()
+            values[f"corr_{factor.name}"] = np.array([[1, r], [r, 1]])
+            slopes += float(np.log1p(-(r**2)))
+    for k, name in enumerate(spec.residuals.names[G:]):
+        values[name] = own.residual.correlations(phi)[0, k]
+        steps = phi + 1e-30j * np.eye(phi.shape[1])[[G + k]]
+        slopes += float(np.log(own.residual.correlations(steps)[0, k].imag / 1e-30))
+    return values, slopes
+
+
+def conditional_of_effects(own, x, spec):
+    """Mean and precision of (beta, b) given y by dense algebra; what a vector of them is called."""
+    design, phi, variances = spec.design, own.of_residuals(x[None])[0], own.variances(x[None])
+    n, p = design.X.shape
+    W = coloured(spec.residuals, phi, np.eye(n)) * own.coordinates.sigma(variances)[0]
+    mean, precision = spec.priors.gaussian_beta()
+    columns, priors, shapes = [design.X], [precision], {}
+    for factor, R in zip(design.factors, own.coordinates.roots(variances), strict=True):
+        Z = np.zeros((n, factor.levels.size, factor.z.shape[1]))
+        Z[np.arange(n), factor.codes] = factor.z
+        columns.append(Z.reshape(n, -1))
+        priors.append(np.kron(np.eye(factor.levels.size), np.linalg.inv(R[0] @ R[0].T)))
+        shapes[f"b_{factor.name}"] = Z.shape[1:]
+    A = np.linalg.solve(W, np.hstack(columns))
+    precision = A.T @ A + block_diag(*priors)
+    right = A.T @ np.linalg.solve(W, design.y)
+    right[:p] += priors[0] @ mean
+
+    def given(v):
+        parts = np.split(v, np.cumsum([p, *(J * q for J, q in shapes.values())])[:-1])
+        b = zip(shapes.items(), parts[1:], strict=True)
+        return {"beta": parts[0]} | {name: part.reshape(shape) for (name, shape), part in b}
+
+    return given, np.linalg.solve(precision, right), precision
+
+
+def pymc_density(model: hb.Model):
+    """The log density of a model in PyMC, of the user's values by name."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+    from pytensor.compile.mode import Mode
+
+    built = remove_value_transforms(model.to_pymc(parameterization="centered"))
+    mode = Mode(linker="py", optimizer="fast_compile")
+    logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
+    return lambda values: float(logp(*(values[var.name] for var in built.value_vars)))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -75,10 +169,11 @@ def test_the_gradient_is_exact(name: str) -> None:
 def test_the_prior_of_a_correlation_integrates_to_one() -> None:
     own, _ = target("cs")
     phi = np.linspace(-12, 12, 4001)[:, None]
-    density = np.exp(own.residual.log_prior(phi))
-    assert np.trapezoid(density, phi[:, 0]) == pytest.approx(1, abs=1e-6)
-    step = (own.residual.log_prior(phi + 1e-6) - own.residual.log_prior(phi - 1e-6)) / 2e-6
-    np.testing.assert_allclose(own.residual.log_prior_slope(phi)[:, 0], step, atol=1e-7)
+    log_prior = partial(own.residual.log_prior, np.zeros(1))
+    assert np.trapezoid(np.exp(log_prior(phi)), phi[:, 0]) == pytest.approx(1, abs=1e-6)
+    step = (log_prior(phi + 1e-6) - log_prior(phi - 1e-6)) / 2e-6
+    slopes = own.residual.log_prior_slopes(np.zeros(1), phi)
+    np.testing.assert_allclose(slopes[:, 1], step, atol=1e-7)
 
 
 def test_draws_are_those_of_the_density() -> None:

@@ -172,6 +172,14 @@ class ResidualProducts:
         of_correlation = (kinds @ (inner * both)[:, :, None])[:, :, 0]
         return np.concatenate([of_spread, of_correlation], axis=1)
 
+    @property
+    def numbers_of_rows(self) -> int:
+        """Numbers that an evaluation goes through besides those of levels: 0 without rows."""
+        if self.kept is not None:
+            return 0
+        columns = self.units.xy.shape[0] + sum(z.shape[0] for z in self.units.z)
+        return int(self.classes.size * columns)
+
     def products(self, phi: FloatArray) -> Products:
         """Return the products at one phi (d,), as of rows that are independent."""
         factors = self.structure.factors(phi[None])

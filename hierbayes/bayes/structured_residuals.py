@@ -1,0 +1,189 @@
+"""Residuals with a structure as coordinates of the collapsed density, with their priors.
+
+The residual sds are exp(gamma_0 + D gamma) with gamma_0 = log sigma among the variance parameters;
+the coordinates here are gamma in units of the columns of D, then those of the correlations
+(``gaussian/residual/of_design.py``). Where sds have a formula the priors are those of its
+coefficients, of the intercept at centred predictors, alpha = gamma_0 + centre'gamma: so the model
+is the one that ``to_pymc()`` writes down. All densities are of coordinates, Jacobians included.
+"""
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, record
+from hierbayes.errors import DataError
+from hierbayes.families.parameter_formulas import unknown_residuals
+from hierbayes.gaussian.residual.correlation import Bounded
+from hierbayes.gaussian.residual.kernel import ResidualKernel
+from hierbayes.gaussian.residual.of_design import SIGMA
+from hierbayes.priors.distributions import REAL, Flat, Prior
+from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.results import verbs
+from hierbayes.specification.specification import Specification
+
+FARTHEST_START = 3.0  # of the coordinate of a correlation, inside of its range
+
+
+@record
+class SpreadPriors:
+    """Priors of the coefficients of a formula of log sigma.
+
+    Attributes
+    ----------
+    laws : of its columns but the intercept, G of them
+    intercept : at centred predictors
+    centre : array, shape (G,), the means of the columns
+    scale : array, shape (G,), a coefficient is its coordinate over this
+    """
+
+    laws: tuple[Prior, ...]
+    intercept: Prior
+    centre: FloatArray
+    scale: FloatArray
+
+    def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        """Log prior density of log sigma (T,) and phi (T, G), shape (T,)."""
+        gamma = phi / self.scale
+        total = self.intercept.log_density(log_sigma + gamma @ self.centre)
+        for law, values in zip(self.laws, gamma.T, strict=True):
+            total = total + law.log_density(values)
+        return np.asarray(total - np.log(self.scale).sum())
+
+    def slopes(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the derivatives of ``log_prior`` in log sigma, then in phi, (T, 1 + G)."""
+        gamma = phi / self.scale
+        of_intercept = self.intercept.derivative(log_sigma + gamma @ self.centre)[:, None]
+        own = [law.derivative(values) for law, values in zip(self.laws, gamma.T, strict=True)]
+        rest = np.column_stack([of_intercept[:, :0], *own]) + of_intercept * self.centre
+        return np.concatenate([of_intercept, rest / self.scale], axis=1)
+
+
+@record
+class StructuredResiduals:
+    """Unequal sds and correlations of residuals as coordinates, R of them.
+
+    Attributes
+    ----------
+    kernel : as a function of them
+    spread : priors of the first, of a formula of sigma; None without
+    law : prior of the one correlation that ar1 and cs have; None without
+    start : array, shape (R,), coordinates to climb to the mode from
+    """
+
+    kernel: ResidualKernel
+    spread: SpreadPriors | None
+    law: Prior | None
+    start: FloatArray
+
+    @property
+    def n_spreads(self) -> int:
+        """Number of coordinates of sds, the first."""
+        return self.kernel.products.structure.n_spreads
+
+    @property
+    def is_proper(self) -> bool:
+        """Whether all priors integrate to 1."""
+        laws = () if self.spread is None else (*self.spread.laws, self.spread.intercept)
+        return not any(isinstance(law, Flat) for law in laws)
+
+    def correlations(self, phi: FloatArray) -> FloatArray:
+        """Return the correlations (T, R - G) that are reported."""
+        own = self.kernel.products.structure.correlation
+        return own.correlations(phi[:, self.n_spreads :])
+
+    def coefficients(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the coefficients (T, 1 + G) of the formula of log sigma, its intercept first."""
+        assert self.spread is not None
+        gamma = phi[:, : self.n_spreads] / self.spread.scale
+        return np.concatenate([log_sigma[:, None], gamma], axis=1)
+
+    def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        """Log prior density of phi (T, R), and of log sigma (T,) where it has a formula."""
+        gamma, rest = phi[:, : self.n_spreads], phi[:, self.n_spreads :]
+        total = np.zeros(phi.shape[0])
+        if self.spread is not None:
+            total = total + self.spread.log_prior(log_sigma, gamma)
+        if self.law is not None:
+            total = total + correlation_log_prior(self._bounded, self.law, rest[:, 0])
+        return total
+
+    def log_prior_slopes(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        """Return the derivatives of ``log_prior`` in log sigma, then in phi, (T, 1 + R)."""
+        G, out = self.n_spreads, np.zeros((phi.shape[0], 1 + phi.shape[1]))
+        if self.spread is not None:
+            out[:, : 1 + G] = self.spread.slopes(log_sigma, phi[:, :G])
+        if self.law is not None:
+            out[:, 1 + G] = correlation_log_prior_slope(self._bounded, self.law, phi[:, G])
+        return out
+
+    @property
+    def _bounded(self) -> Bounded:
+        own = self.kernel.products.structure.correlation
+        assert isinstance(own, Bounded)
+        return own
+
+
+def correlation_log_prior(own: Bounded, law: Prior, phi: FloatArray) -> FloatArray:
+    """Log prior density of the coordinate (T,) of a correlation between bounds."""
+    r = np.clip(own.correlations(phi), own.lower, own.upper)
+    half, size = (own.upper - own.lower) / 2, np.abs(phi)
+    # log of half / cosh^2, whatever is left of it
+    slope = np.log(half) + 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
+    return np.asarray(law.log_density(r) + slope)
+
+
+def correlation_log_prior_slope(own: Bounded, law: Prior, phi: FloatArray) -> FloatArray:
+    """Return the derivative of ``correlation_log_prior`` in phi, shape (T,)."""
+    r = np.clip(own.correlations(phi), own.lower, own.upper)
+    return np.asarray(law.derivative(r) * own.slope(phi) - 2 * np.tanh(phi))
+
+
+def structured_residuals(
+    spec: Specification, *, start: FloatArray | None = None
+) -> StructuredResiduals:
+    """Return the residuals of a linear model that ``has_residual_structure``.
+
+    ``start`` (R,) is where to climb from, else where REML ends or the middle of the range.
+
+    Raises
+    ------
+    DataError, NotSupportedError
+        As ``Specification.residual_kernel``; if grouping factors are crossed, or a prior of a
+        coefficient of sigma has an end.
+    """
+    kernel = spec.residual_kernel("reml")
+    if not kernel.are_many:
+        raise unknown_residuals("The collapsed sampler with crossed grouping factors")
+    own = spec.priors.formulas.get(SIGMA)
+    if own is not None and any(law.bounds() != REAL for law in own.beta):
+        raise unknown_residuals(
+            "The collapsed sampler with bounded priors of coefficients of sigma"
+        )
+    correlated = spec.design.residual is not None
+    return StructuredResiduals(
+        kernel=kernel,
+        spread=_spread_priors(spec.priors, spec.residuals.scale),
+        law=spec.priors.family[spec.residuals.names[-1]] if correlated else None,
+        start=_start(spec, kernel) if start is None else start,
+    )
+
+
+def _spread_priors(priors: ModelPriors, scale: FloatArray) -> SpreadPriors | None:
+    own = priors.formulas.get(SIGMA)
+    if own is None:
+        return None
+    assert own.intercept == 0
+    return SpreadPriors(
+        laws=own.beta[1:], intercept=own.beta[0], centre=own.centre[1:], scale=scale
+    )
+
+
+def _start(spec: Specification, kernel: ResidualKernel) -> FloatArray:
+    """Where REML ends, correlations inside of their range; what it can't say is no matter."""
+    try:
+        fit = verbs.ask(spec, "fit", "reml", quietly=True)
+    except DataError:
+        return np.zeros(kernel.size)
+    start = np.array(fit.residual.phi)
+    G = kernel.products.structure.n_spreads
+    start[G:] = np.clip(start[G:], -FARTHEST_START, FARTHEST_START)
+    return start
