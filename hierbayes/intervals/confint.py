@@ -117,11 +117,11 @@ def confint(
     check_option("interval", interval, BootstrapInterval)
     fit = checked_fit(fit, "confint")
     chosen = chosen_parameters(fit, parameters)
-    if isinstance(fit, LinearFit) and fit.residual is not None and method != "wald":
-        raise unknown_residuals(f"confint(method={method!r})")
     if method == "profile":
         return _profiled(fit, chosen, level)
     if method == "bootstrap":
+        if isinstance(fit, LinearFit) and fit.residual is not None:
+            raise unknown_residuals(f"confint(method={method!r})")
         from hierbayes.intervals.bootstrap import bootstrap
 
         found = bootstrap(fit, nsim=nsim, random_seed=random_seed, kind=kind, n_jobs=n_jobs)
@@ -151,7 +151,8 @@ def _profiled(
     fit: LinearFit | GeneralisedFit, chosen: Sequence[IntervalParameter], level: float
 ) -> ResultTable:
     found = profiled(fit, chosen, level=level, steps=LIMIT_STEPS)
-    caption = REML_CAPTION if fit.method == "reml" and fit.theta.size else None
+    has_shape = fit.theta.size or bool(fit.residual_names)
+    caption = REML_CAPTION if fit.method == "reml" and has_shape else None
     details = "signed root of the change of the ML deviance at the normal quantiles"
     return _table(
         chosen,

@@ -139,6 +139,10 @@ class GeneralisedOptimum:
             endless = parameter.term in found.runaway_terms
         return ENDLESS if endless else ""
 
+    def never_ends(self, parameter: IntervalParameter) -> bool:
+        """Whether the range of a parameter has no end."""
+        return parameter.kind in ("sigma", "further")
+
     def reported(self, parameter: IntervalParameter, held: Held, z: FloatArray) -> FloatArray:
         """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
         if parameter.kind not in ("sigma", "further"):

@@ -207,9 +207,41 @@ class _InEntries:
     on_held: FloatArray
 
 
+@record
+class InEntries:
+    """The deviance in (k entries of the turned triangles, log sigma, held fixed effect).
+
+    Attributes
+    ----------
+    local : the deviance and its derivatives in them
+    reduced : the model with the random effects integrated out
+    Lambdas : per factor, array (T, q, q), in the columns of the products
+    e : array, shape (T, p + 1), [X y] times it is the residual, of length one in V^-1
+    last : array, shape (T,), r^2 / sigma^2
+    """
+
+    local: Local
+    reduced: Reduced
+    Lambdas: list[FloatArray]
+    e: FloatArray
+    last: FloatArray
+
+
 def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
-    products = kernel.products
-    T, k, p = z.shape[0], z.shape[1] - 2, products.xy.size
+    found = deviance_in_entries(kernel, held, z).local
+    gradient, hessian = held.chained(z, found.gradient, found.hessian)
+    return Local(z, found.value, gradient, hessian, found.beta)
+
+
+def deviance_in_entries(
+    kernel: Kernel, held: Held, z: FloatArray, *, curved: bool = True
+) -> InEntries:
+    """Deviance and gradient, and where ``curved`` the curvature, at points z (T, ...).
+
+    Of z count the k entries, log sigma after them and the held fixed effect, the last.
+    """
+    products, k = kernel.products, held.n_theta
+    T, p = z.shape[0], products.xy.size
     entries = held.entries(z)
     triangles = kernel.basis_shape.unpack(entries)
     Lambdas = [
@@ -218,7 +250,7 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     ]
     reduced = reduce(kernel, Lambdas, n_batch=T)
     residual = _residual(held, z, reduced.gram_xy)
-    variance = np.exp(2 * z[:, -2])
+    variance = np.exp(2 * z[:, k])
     last = residual.r2 / variance
     value = reduced.log_det - products.sum_log_weights
     value = value + products.n_obs * np.log(2 * np.pi * variance) + last
@@ -235,7 +267,7 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
             residual=residual,
             last=last,
         )
-        found = _in_entries(point)
+        found = _in_entries(point, curved=curved)
         gradient[:, :k], hessian[:, :k, :k] = found.gradient, found.curvature
         hessian[:, :k, -2] = hessian[:, -2, :k] = found.on_sigma
         scale = 2 * residual.length * np.sqrt(residual.r2) / variance
@@ -245,12 +277,18 @@ def _local(kernel: Kernel, held: Held, z: FloatArray) -> Local:
     hessian[:, -2, -2] = 4 * last
     hessian[:, -1, -2] = hessian[:, -2, -1] = -2 * gradient[:, -1]
     hessian[:, -1, -1] = 2 * residual.length**2 / variance
-    gradient, hessian = held.chained(z, gradient, hessian)
-    beta = -residual.columns[:, :p, p] * np.sqrt(residual.r2)[:, None]
-    return Local(z, value, gradient, hessian, beta)
+    e = residual.columns[:, :, p]
+    beta = -e[:, :p] * np.sqrt(residual.r2)[:, None]
+    return InEntries(
+        local=Local(z, value, gradient, hessian, beta),
+        reduced=reduced,
+        Lambdas=Lambdas,
+        e=e,
+        last=last,
+    )
 
 
-def _in_entries(point: _Point) -> _InEntries:
+def _in_entries(point: _Point, *, curved: bool) -> _InEntries:
     kernel, reduced, last = point.kernel, point.reduced, point.last
     assert reduced.factor is not None
     T, k = last.size, kernel.basis_shape.n_theta
@@ -261,13 +299,15 @@ def _in_entries(point: _Point) -> _InEntries:
     directions = []
     traces = traces_of(kernel, point.Lambdas, reduced.factor)
     if not kernel.basis_shape.is_plain:
-        return _in_parameters(point, u, h, traces)
+        return _in_parameters(point, u, h, traces, curved=curved)
     for f, (index, row, column) in enumerate(kernel.basis_shape.factor_entries):
         turn, vectors = point.held.turns[f], u[f][..., 0]
         hu = np.swapaxes(h[f][..., 0], 1, 2) @ vectors
         slope = turn @ (traces[f] - last[:, None, None] * hu)
         gradient[:, index] = 2 * slope[:, row, column]
         on_sigma[:, index] = 4 * last[:, None] * (turn @ hu)[:, row, column]
+        if not curved:
+            continue
         G = slope @ np.linalg.inv(point.triangles[f])
         G = G + np.swapaxes(G, 1, 2)  # twice the derivative in the covariance
         same = column[:, None] == column[None, :]
@@ -279,13 +319,29 @@ def _in_entries(point: _Point) -> _InEntries:
             point.Lambdas[f][:, None, :, column] * (h[f][..., 0] @ back)[:, :, None, row]
         )
         directions.append(s)
+    if not curved:
+        return _flat(gradient, on_sigma)
     square, on_held = _information(point, directions)
     curvature += last[:, None, None] * square
     return _InEntries(gradient=gradient, curvature=curvature, on_sigma=on_sigma, on_held=on_held)
 
 
+def _flat(gradient: FloatArray, on_sigma: FloatArray) -> _InEntries:
+    """Return derivatives without the curvature."""
+    T, k = gradient.shape
+    nothing = np.zeros((T, k, k))
+    return _InEntries(
+        gradient=gradient, curvature=nothing, on_sigma=on_sigma, on_held=np.zeros((T, k))
+    )
+
+
 def _in_parameters(
-    point: _Point, u: list[FloatArray], h: list[FloatArray], traces: list[FloatArray]
+    point: _Point,
+    u: list[FloatArray],
+    h: list[FloatArray],
+    traces: list[FloatArray],
+    *,
+    curved: bool,
 ) -> _InEntries:
     """``_in_entries`` where parameters are no entries, in the derivatives T_i of the roots T.
 
@@ -302,10 +358,14 @@ def _in_parameters(
         gradient += 2 * np.einsum("tab,tkab->tk", slope, dT)
         on_sigma += 4 * last[:, None] * np.einsum("tab,tkab->tk", hu, dT)
         slopes.append(slope)
+        if not curved:
+            continue
         directions.append(
             times(back, np.einsum("tkab,tjb->tjak", dT, vectors))
             + times(point.Lambdas[f], np.einsum("tkab,tja->tjbk", dT, far))
         )
+    if not curved:
+        return _flat(gradient, on_sigma)
     square, on_held = _information(point, directions)
     curvature = squares_of(shape, point.entries, point.triangles, slopes)
     curvature = curvature + last[:, None, None] * square

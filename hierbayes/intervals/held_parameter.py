@@ -16,7 +16,8 @@ so that directions without variance come last and none of the valleys of a singu
 met. A term with a structure of its own (``gaussian/structures.py``) keeps the coordinates of its
 search; a held scale is s = n sigma x with its unit n. A point is z = (k entries or what stands for
 them, log sigma, value of the held fixed effect), the same length for all parameters, so that a
-batch may hold different ones. Of a generalised model, whose fixed effects are not profiled out, it
+batch may hold different ones; the coordinates of residuals that have a structure stand before the
+last (``residual_profile.py``). Of a generalised model, whose fixed effects are not profiled out, it
 is (k entries, log sigma = 0, further parameters, all fixed effects with the held one last).
 ``held_places.py`` makes these coordinates at an estimate.
 
@@ -63,6 +64,7 @@ class Held:
         small, so that a mean of a million does not take its digits
     diagonal, positive : arrays, shape (T, k + 2), places that must not be zero, not be negative
     angle : array, shape (T, k + 2), places of a structure that must not be right angles
+    wide : array, shape (T, k + 2), places of correlations of residuals with more than one optimum
     below : array, shape (T, k + 2), places under the diagonal entry that is zero at a bound; there
         the rest of its column is the same as later columns and would be searched in vain
     lower, upper : arrays, shape (T,), bounds of the held coordinate
@@ -87,6 +89,7 @@ class Held:
     diagonal: BoolArray
     positive: BoolArray
     angle: BoolArray
+    wide: BoolArray
     below: BoolArray
     lower: FloatArray
     upper: FloatArray

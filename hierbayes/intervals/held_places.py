@@ -8,7 +8,7 @@ from dataclasses import field
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangle
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.gaussian.structures import Searched
@@ -24,7 +24,11 @@ LITTLE = 0.03  # relative sd it gets there
 
 
 def hold(
-    kernel: Kernel, at: Evaluation, parameters: Sequence[IntervalParameter]
+    kernel: Kernel,
+    at: Evaluation,
+    parameters: Sequence[IntervalParameter],
+    *,
+    residual: "ResidualPlaces | None" = None,
 ) -> tuple[Held, FloatArray]:
     """Coordinates for each of m parameters, and the estimate in them.
 
@@ -34,10 +38,11 @@ def hold(
     at : Evaluation
         Its optimum by maximum likelihood, one theta.
     parameters : the m parameters
+    residual : coordinates of residuals that have a structure
 
     Returns
     -------
-    Held, array of shape (m, k + 2)
+    Held, array of shape (m, k + 2), or (m, k + d + 2) with d coordinates of residuals
     """
     anchor = kernel.products.anchor
     origin = Origin(
@@ -51,8 +56,25 @@ def hold(
         sigma_known=kernel.sigma_known,
         beta=at.beta[0],
         further=None,
+        residual=residual,
     )
     return hold_at(origin, parameters)
+
+
+@record
+class ResidualPlaces:
+    """Coordinates of residuals that have a structure, between log sigma and the fixed effect.
+
+    Attributes
+    ----------
+    phi : array, shape (d,), at the estimate
+    ends : array, shape (d, 2), how far each is followed
+    is_wide : array, shape (d,), whether it is a correlation that may have several optima
+    """
+
+    phi: FloatArray
+    ends: FloatArray
+    is_wide: BoolArray
 
 
 @record
@@ -70,6 +92,7 @@ class Origin:
     beta : array, shape (p,)
     further : array, shape (d,), further parameters that are coordinates, with the fixed effects;
         None where the fixed effects are profiled out
+    residual : coordinates of residuals that have a structure; None without
     cuts : array, shape (K,), thresholds of ordered categories, which these hold; empty of others
     cut_places : array of int, shape (K,), of ``further``, what each takes the place of
     """
@@ -84,6 +107,7 @@ class Origin:
     sigma_known: bool
     beta: FloatArray
     further: FloatArray | None
+    residual: ResidualPlaces | None = None
     cuts: FloatArray = field(default_factory=lambda: np.empty(0))
     cut_places: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
@@ -113,6 +137,7 @@ def hold_at(origin: Origin, parameters: Sequence[IntervalParameter]) -> tuple[He
         diagonal=np.array([place.diagonal for place in places]),
         positive=np.array([place.positive for place in places]),
         angle=np.array([place.angle for place in places]),
+        wide=np.array([place.wide for place in places]),
         below=np.array([place.below for place in places]),
         lower=np.array([place.lower for place in places]),
         upper=np.array([place.upper for place in places]),
@@ -146,7 +171,9 @@ class _Places:
     def __init__(self, origin: Origin, parameter: IntervalParameter) -> None:
         shape = origin.shape
         k, p = shape.n_theta, origin.beta.size
-        n = k + 2 if origin.further is None else k + 1 + origin.further.size + p
+        residual = origin.residual
+        d = 0 if residual is None else residual.phi.size
+        n = k + d + 2 if origin.further is None else k + 1 + origin.further.size + p
         self.own, self.size, self.ratio, self.shift = n - 1, 1.0, 0.0, 0.0
         self.corner, self.is_polar, self.cut = (0, 0, 0), False, -1
         self.middle, self.half = 0.0, 1.0
@@ -157,6 +184,7 @@ class _Places:
         self.diagonal = np.append(shape.is_diagonal, others)
         self.positive = np.zeros(n, dtype=bool)
         self.angle = np.append(shape.is_angle, others)
+        self.wide = np.zeros(n, dtype=bool)
         self.below = np.zeros(n, dtype=bool)
         self.free = np.ones(n, dtype=bool)
         self.free[k] = not origin.sigma_known
@@ -178,13 +206,16 @@ class _Places:
             self.z[:k] = shape.packed_triangles(triangles)[0]
         for _, _, part in shape.structured:
             self.z[part] = origin.theta[part]
+        if residual is not None:
+            self.z[k + 1 : k + 1 + d] = residual.phi
+            self.wide[k + 1 : k + 1 + d] = residual.is_wide
         if origin.further is None:
             self.free[-1] = False
         else:
             self.z[k + 1 :] = np.concatenate([origin.further, origin.beta])
         self._hold(origin, parameter)
         self.free[self.own] = False
-        self.diagonal[self.own] = self.angle[self.own] = False
+        self.diagonal[self.own] = self.angle[self.own] = self.wide[self.own] = False
 
     def _hold(self, origin: Origin, parameter: IntervalParameter) -> None:
         """Let a parameter stand for the place it has."""
@@ -195,6 +226,11 @@ class _Places:
             self._hold_in_term(origin, parameter)
         elif parameter.kind == "sigma" and origin.further is None:
             self.own = k
+        elif parameter.kind == "residual":
+            assert origin.residual is not None
+            self.own = k + 1 + parameter.row
+            self.lower, self.upper = origin.residual.ends[parameter.row].tolist()
+            self.z[self.own] = np.clip(self.z[self.own], self.lower, self.upper)
         elif parameter.kind in ("sigma", "further"):
             self.own = k + 1 + parameter.row
             if parameter.place == OF_CUT:

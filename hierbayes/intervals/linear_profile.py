@@ -71,6 +71,10 @@ class LinearOptimum:
         del parameter
         return ""
 
+    def never_ends(self, parameter: IntervalParameter) -> bool:
+        """Whether the range of a parameter has no end."""
+        return parameter.kind == "sigma"
+
     def reported(self, parameter: IntervalParameter, held: Held, z: FloatArray) -> FloatArray:
         """Values (N,) of the held parameter at points z (N, n) on the scale it is reported on."""
         del parameter

@@ -27,6 +27,7 @@ from hierbayes.intervals.generalised_profile import (
 from hierbayes.intervals.held_parameter import Held
 from hierbayes.intervals.linear_profile import LinearOptimum, linear_optimum
 from hierbayes.intervals.profile_path import Side, trace, unbounded
+from hierbayes.intervals.residual_profile import ResidualOptimum, residual_ends, residual_optimum
 from hierbayes.options import check_flag
 from hierbayes.progress import counted_progress
 from hierbayes.results.finding import Finding
@@ -50,6 +51,7 @@ REFITTED = Finding(
     "The limits belong to the ML estimates; sds are a little larger under REML.",
     {},
 )
+Optimum = LinearOptimum | ResidualOptimum | GeneralisedOptimum
 # Points on each side of the estimate: enough for a picture, or as far apart as the path can be
 # followed when only the limits are wanted.
 GRID_STEPS = 6
@@ -131,8 +133,7 @@ def profiled(
 
     if isinstance(fit, LinearFit) and fit.kernel.undetermined is not None:
         return _of_determined(fit, chosen, level=level, steps=steps, progress=progress)
-    optimum: LinearOptimum | GeneralisedOptimum
-    optimum = linear_optimum(fit) if isinstance(fit, LinearFit) else generalised_optimum(fit)
+    optimum = _optimum(fit)
     place = {name: i for i, name in enumerate(optimum.names)}
     places = [place[p.name] for p in chosen]
     estimates = optimum.values[places]
@@ -206,6 +207,12 @@ def _of_determined(
     )
 
 
+def _optimum(fit: LinearFit | GeneralisedFit) -> Optimum:
+    if isinstance(fit, GeneralisedFit):
+        return generalised_optimum(fit)
+    return linear_optimum(fit) if fit.residual is None else residual_optimum(fit)
+
+
 def checked_fit(given: object, function: str) -> LinearFit | GeneralisedFit:
     """Return a likelihood fit, whose likelihood can be profiled; else raise OptionError."""
     if isinstance(given, LinearFit | GeneralisedFit):
@@ -257,7 +264,7 @@ class _Line:
 
 def _lines(
     fit: LinearFit | GeneralisedFit,
-    optimum: LinearOptimum | GeneralisedOptimum,
+    optimum: Optimum,
     parameters: Sequence[IntervalParameter],
     *,
     cutoff: float,
@@ -281,7 +288,7 @@ def _lines(
     lines = []
     for i, (parameter, sides) in enumerate(zip(parameters, traced, strict=True)):
         entry = held.take(np.array([i]))
-        if parameter.kind in ("sigma", "further"):
+        if optimum.never_ends(parameter):
             for side in sides:
                 if side.limit in (entry.lower[0], entry.upper[0]):  # it may go on for ever
                     side.limit, side.reason = np.nan, unbounded(cutoff)
@@ -305,7 +312,7 @@ def _lines(
 
 
 def _points(
-    optimum: LinearOptimum | GeneralisedOptimum,
+    optimum: Optimum,
     known: Sequence[IntervalParameter],
     *,
     place: int,
@@ -339,6 +346,16 @@ def _points(
     return points
 
 
+def _residual_ends(
+    fit: LinearFit, parameter: IntervalParameter, limits: tuple[float, float]
+) -> list[str]:
+    """Return the ends of the range of a correlation of residuals that are its limits."""
+    if parameter.row < fit.spec.residuals.structure.n_spreads:
+        return []
+    ends = zip(limits, residual_ends(fit), strict=True)
+    return [f"{end:.4g}" for limit, end in ends if limit == end]
+
+
 def _findings(
     fit: LinearFit | GeneralisedFit,
     chosen: Sequence[IntervalParameter],
@@ -355,6 +372,8 @@ def _findings(
             at_end = ["0"]
         elif parameter.kind == "cor":
             at_end = [text for text, v in (("-1", lower), ("1", upper)) if abs(v) == 1]
+        elif parameter.kind == "residual" and isinstance(fit, LinearFit):
+            at_end = _residual_ends(fit, parameter, (lower, upper))
         if at_end:
             ends = " and ".join(at_end)
             found.append(

@@ -36,6 +36,7 @@ LONGEST_MOVE = 0.5  # of a free coordinate, by prediction, in its size
 FLAT_RATE = 0.2  # a rate is not taken below this part of the last: the path speeds up smoothly
 SOME_VARIANCE = 0.3  # a relative sd to search from
 LEANING = 1.2  # an angle to search from, towards a bound
+WIDE = (-0.5, 0.5, 1.5)  # coordinates of correlations of residuals to search from: -0.5 to 0.9
 MAX_DETOURS = 6  # a limit that falls so often to a lower deviance elsewhere is not one
 # Roots, and rates per natural unit of the parameter (one residual sd for an sd or a fixed effect),
 # are kept above it where they divide.
@@ -345,7 +346,8 @@ class _Path:
         put there, to go on.
         """
         index = np.array([b for b in self.found if np.isfinite(self.sides[b].limit)], dtype=np.intp)
-        if not self.front.held.diagonal.any() or not index.size:
+        held = self.front.held
+        if not (held.diagonal.any() or held.wide.any()) or not index.size:
             return np.empty(0, dtype=np.intp)
         near = self.front.take(index)
         value = np.array([self.sides[b].limit for b in index])
@@ -373,7 +375,8 @@ def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
     """Points to search from, and which side each is for.
 
     The estimate, effects without correlations, where a correlation is held one of its sds at zero,
-    which makes every correlation possible, and bounded parameters of structures near either bound.
+    which makes every correlation possible, and bounded parameters of structures near either bound;
+    correlations of residuals at a few values.
     """
     everywhere = np.arange(front.sign.size)
     starts, among = [front.home, _uncorrelated(front)], [everywhere, everywhere]
@@ -393,6 +396,10 @@ def _afar(front: _Front) -> tuple[FloatArray, IntArray]:
     angle = front.held.angle & front.held.free
     for lean in (-LEANING, LEANING) if angle.any() else ():
         starts.append(np.where(angle, lean, _uncorrelated(front)))
+        among.append(everywhere)
+    wide = front.held.wide & front.held.free
+    for coordinate in WIDE if wide.any() else ():
+        starts.append(np.where(wide, coordinate, _uncorrelated(front)))
         among.append(everywhere)
     return np.concatenate(starts), np.concatenate(among)
 

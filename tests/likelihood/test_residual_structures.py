@@ -73,7 +73,6 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 
 REFUSED = {
-    "profile": lambda fit: hb.profile(fit),
     "bootstrap": lambda fit: hb.bootstrap(fit),
     "influence": lambda fit: hb.influence(fit),
     "predict": lambda fit: fit.predict(interval="prediction"),
@@ -93,7 +92,8 @@ def test_known_calls_are_calls() -> None:
     fit = fitted()
     for called in KNOWN:
         first, _, name = called.partition(".")
-        owner = {"fit": fit, "model": fit.model, "hb": hb, "result": fit}.get(first)
+        owners = {"fit": fit, "model": fit.model, "hb": hb, "result": fit, "plot": hb.plot}
+        owner = owners.get(first)
         assert owner is None or callable(getattr(owner, name)), called
 
 

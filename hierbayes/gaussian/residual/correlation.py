@@ -228,8 +228,8 @@ class Unstructured:
         C = np.tile(np.eye(V), (correlations.shape[0], 1, 1))
         C[:, rows, columns] = C[:, columns, rows] = correlations
         root = np.linalg.cholesky(C)
-        left = np.sqrt(1 - np.cumsum(root**2, axis=2) + root**2)
-        return np.asarray(np.arctanh(root[:, rows, columns] / left[:, rows, columns]))
+        left = (1 - np.cumsum(root**2, axis=2) + root**2)[:, rows, columns]
+        return np.asarray(np.arctanh(root[:, rows, columns] / np.sqrt(left)))
 
     def slopes(self, phi: FloatArray) -> FloatArray:
         """Return the derivatives of the matrices, (T, d, V, V)."""
