@@ -110,7 +110,9 @@ class LmmFit:
     steps: int
 
 
-def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) -> LmmFit:
+def fit_lmm(
+    design: Design, kernel: Kernel, *, start: FloatArray | None = None, is_there: bool = False
+) -> LmmFit:
     """Find the optimum of the criterion.
 
     Parameters
@@ -120,6 +122,8 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     kernel : Kernel
     start : array, shape (k,), optional
         A theta to start from, in the basis of the products.
+    is_there : whether a search with derivatives has ended at the start: what is left then is to
+        see whether it is at the boundary, and whether there is a way down
 
     Raises
     ------
@@ -130,7 +134,7 @@ def fit_lmm(design: Design, kernel: Kernel, *, start: FloatArray | None = None) 
     check_structures(design, kernel)
     unknown = kernel.undetermined
     if unknown is None:
-        return _fitted(design, kernel, start)
+        return _fitted(design, kernel, start, is_there=is_there)
     silent = doubtful_terms(unknown)
     if not any(unknown.removed):
         return _fitted(design, kernel, start, silent=silent)
@@ -148,6 +152,7 @@ def _fitted(
     start: FloatArray | None,
     *,
     silent: AbstractSet[int] = frozenset(),
+    is_there: bool = False,
 ) -> LmmFit:
     """``fit_lmm`` where no column is held at zero; no word of the boundary of ``silent`` terms."""
     shape = kernel.basis_shape
@@ -163,7 +168,12 @@ def _fitted(
             steps=0,
         )
     first = moment_start(kernel) if start is None else start
-    kernel, reached = _out_of_valleys(kernel, first)
+    if is_there and not _is_near_boundary(shape, first):
+        reached = Optimum(
+            x=first, at=_evaluated(kernel, first), decrement=0.0, steps=0, converged=True
+        )
+    else:
+        kernel, reached = _out_of_valleys(kernel, first)
     shape = kernel.basis_shape
     best, moved, restarts, steps = _search(kernel, reached)
     beside = beside_no_residual(kernel, best.x)

@@ -3,8 +3,10 @@
 The criterion is a function of theta, the covariances of the random effects, and of phi, the
 residuals' (``gaussian/residual/kernel.py``): one search over both. Its gradient is exact; the
 curvature in theta is that of ``gaussian/marginal.py``, and what concerns phi comes from differences
-of the gradient, all points of a step at once. Where it ends, the search of ``lmm.py`` at that phi
-says what of theta is on the boundary, and both go on while that finds a lower place.
+of the gradient, all points of a step at once. Where a small model has one factor or none all
+curvatures are such differences, of points evaluated in few calls (``one_factor.py``). Where it
+ends, the search of ``lmm.py`` at that phi says what of theta is on the boundary, and both go on
+while that finds a lower place.
 """
 
 from collections.abc import Sequence
@@ -14,11 +16,13 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
-from hierbayes.gaussian.marginal import Evaluation
+from hierbayes.gaussian.marginal import Evaluation, Kernel
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
 from hierbayes.gaussian.residual.kernel import Point, ResidualKernel
 from hierbayes.gaussian.residual.of_design import DesignResiduals
+from hierbayes.gaussian.residual.one_factor import OneFactor, is_small
+from hierbayes.gaussian.residual.products import ResidualProducts
 from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
 from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, safely
@@ -60,9 +64,9 @@ class ResidualLmmFit:
 class JointCriterion(Problem[Evaluation]):
     """The criterion of theta and phi, one point x (k + d,) after the other."""
 
-    def __init__(self, kernel: ResidualKernel, shape_at: FloatArray) -> None:
+    def __init__(self, kernel: ResidualKernel, at: Kernel) -> None:
         self.kernel = kernel
-        self.shape = kernel.at(shape_at).basis_shape
+        self.shape = at.basis_shape
         self.k = self.shape.n_theta
 
     def take(self, rows: IntArray) -> "JointCriterion":
@@ -121,6 +125,56 @@ class JointCriterion(Problem[Evaluation]):
         del sizes
         return np.maximum(self.longest, np.abs(x[:, : self.k]).max(axis=1, initial=0.0))
 
+    def known(self, there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation] | None:
+        """Return what was found at some of many points; None where that would be work."""
+        del there, rows
+        return None
+
+
+class SmallCriterion(JointCriterion):
+    """The same of one grouping factor or none, with all curvatures by differences of gradients.
+
+    Points that far apart cost next to nothing beside each other where they are small.
+    """
+
+    def __init__(self, own: OneFactor) -> None:
+        self.kernel, self.shape, self.k = own.kernel, own.shape, own.shape.n_theta
+        self.own = own
+
+    def at(self, x: FloatArray) -> Locals[Evaluation]:
+        """Return the criterion at points (m, k + d)."""
+        m, r = x.shape
+        there = x[:, None] + np.concatenate([np.zeros((1, r)), STEP * np.eye(r)])
+        try:
+            found = self.own.at(there.reshape(-1, r))
+        except np.linalg.LinAlgError:  # at the edge of what can be computed: downhill alone
+            alone = self.own.at(x)
+            downhill = alone.gradient, np.tile(np.eye(r), (m, 1, 1))
+            return Locals(alone.criterion, lambda: downhill, [None] * m)
+        gradients = found.gradient.reshape(m, 1 + r, r)
+        gradient = gradients[:, 0]
+        rows = (gradients[:, 1:] - gradients[:, :1]) / STEP
+        derivatives = gradient, (rows + np.swapaxes(rows, 1, 2)) / 2
+        return Locals(found.criterion[:: 1 + r], lambda: derivatives, [None] * m)
+
+    def known(self, there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation] | None:
+        """Return what was found at some of many points."""
+        return _part(there, rows)
+
+
+def _part(there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation]:
+    """Of functions whose derivatives are known, some."""
+    gradient, curvature = there.derivatives()
+    part = gradient[rows], curvature[rows]
+    return Locals(there.value[rows], lambda: part, [there.states[i] for i in rows.tolist()])
+
+
+def joint_criterion(kernel: ResidualKernel, at: Kernel) -> JointCriterion:
+    """Return the criterion of theta and phi as it is quickest; ``at`` is the kernel at one phi."""
+    if is_small(kernel):
+        return SmallCriterion(OneFactor(kernel=kernel, shape=at.basis_shape))
+    return JointCriterion(kernel, at)
+
 
 def _derivatives(points: Sequence[Point]) -> tuple[FloatArray, FloatArray]:
     """Gradients (T, k + d), and curvatures (T, k, k) in theta."""
@@ -138,23 +192,23 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
     DataError
         If the criterion can't be computed, or the data do not tell the parameters apart.
     """
-    theta, phi = _best_start(kernel)
-    problem = JointCriterion(kernel, phi)
+    problem, x, there = _best_start(kernel)
     k = problem.k
     goal = Goal(decrement=DECREMENT_GOAL + GOAL_PER_ROW * kernel.products.n_obs, polished=True)
     best: LmmFit | None = None
     steps = 0
     for _ in range(ROUNDS):
-        joint = minimise(problem, np.concatenate([theta, phi])[None], goal=goal)
+        joint = minimise(problem, x[None], goal=goal, there=there)
         if not np.isfinite(joint.value[0]):
             raise DataError(NO_RESIDUALS)
         steps += int(joint.steps[0])
         theta, phi = joint.x[0, :k], joint.x[0, k:]
         at_phi = kernel.at(phi)
-        best = fit_lmm(design, at_phi, start=theta if k else None)
+        is_there = bool(joint.converged[0])
+        best = fit_lmm(design, at_phi, start=theta if k else None, is_there=is_there)
         if float(best.at.criterion[0]) > float(joint.value[0]) - LOWER:
             break
-        theta = at_phi.in_basis(best.theta) if k else theta
+        x, there = np.concatenate([at_phi.in_basis(best.theta) if k else theta, phi]), None
     assert best is not None
     _check_told_apart(joint.curvature[0], joint.x[0], residuals, k)
     found = LmmFit(
@@ -169,35 +223,40 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
     return ResidualLmmFit(found=found, phi=phi, findings=_at_ends(phi, residuals))
 
 
-def _best_start(kernel: ResidualKernel) -> tuple[FloatArray, FloatArray]:
-    """Theta and phi of the lowest of a few short searches.
+def _best_start(
+    kernel: ResidualKernel,
+) -> tuple[JointCriterion, FloatArray, Locals[Evaluation] | None]:
+    """Theta and phi of the lowest of a few short searches, and what is known of the criterion.
 
     Between effects of levels, correlations and unequal sds there may be several optima: rows of a
     small sd may say the effects, or the effects may be none and all correlation the residuals'.
     """
     phis = np.array(_first_phis(kernel))
-    middle = kernel.at(phis[len(phis) // 2])
-    k = middle.shape.n_theta
+    first = kernel.at(phis[0])
+    problem = joint_criterion(kernel, first)
+    k = problem.k
     sizes = SIZES if k else (1.0,)
-    theta = moment_start(middle) if k else np.empty(0)
+    theta = moment_start(first) if k else np.empty(0)
     x = np.array([np.concatenate([size * theta, phi]) for size in sizes for phi in phis])
-    values = safely(JointCriterion(kernel, phis[0]), x).value
-    order = np.argsort(values, kind="stable")
-    if not np.isfinite(values[order[0]]):
+    there = safely(problem, x)
+    order = np.argsort(there.value, kind="stable")
+    if not np.isfinite(there.value[order[0]]):
         raise DataError(NO_RESIDUALS)
-    if kernel.products.structure.n_spreads and len(phis) > 1:
-        # the best of each place of phi
-        some = order[np.unique(order % len(phis), return_index=True)[1]]
-        some = some[np.isfinite(values[some])]
-        found = minimise(JointCriterion(kernel, phis[0]), x[some], goal=FIRST)
-        best = found.x[int(np.argmin(np.where(np.isfinite(found.value), found.value, np.inf)))]
-    else:
-        best = x[order[0]]
-    return best[:k], best[k:]
+    if not kernel.products.structure.n_spreads or len(phis) == 1:
+        return problem, x[order[0]], problem.known(there, order[:1])
+    # the best of each place of phi
+    some = order[np.unique(order % len(phis), return_index=True)[1]]
+    some = some[np.isfinite(there.value[some])]
+    found = minimise(problem, x[some], goal=FIRST, there=problem.known(there, some))
+    best = np.argmin(np.where(np.isfinite(found.value), found.value, np.inf))[None]
+    return problem, found.x[best[0]], _part(found.here(), best)
 
 
 def _first_phis(kernel: ResidualKernel) -> list[FloatArray]:
-    """Places (d,) to look at first: correlations, and each sd smaller or larger."""
+    """Places (d,) to look at first: correlations, and each sd smaller or larger.
+
+    The middle one of the correlations is the first.
+    """
     structure = kernel.products.structure
     G, correlation = structure.n_spreads, structure.correlation
     gamma = _first_spreads(kernel)
@@ -208,24 +267,41 @@ def _first_phis(kernel: ResidualKernel) -> list[FloatArray]:
     elif isinstance(correlation, Exchangeable):
         shares = [*SHARES, 0.5 * correlation.lower]
         rests = [correlation.coordinates(np.array([r])) for r in shares]
-    found = [np.concatenate([gamma, rest]) for rest in rests]
+    middle = rests.pop(len(rests) // 2)
+    found = [np.concatenate([gamma, rest]) for rest in (middle, *rests)]
     if G and (kernel.shape.n_theta or correlation.size):
-        ways = [np.ones(G), -np.ones(G), *np.eye(G)[:MOST_WAYS], *-np.eye(G)[:MOST_WAYS]]
-        middle = rests[len(rests) // 2]
+        ways = [np.ones(G), -np.ones(G)]
+        if G > 1:
+            ways += [*np.eye(G)[:MOST_WAYS], *-np.eye(G)[:MOST_WAYS]]
         found += [np.concatenate([gamma + AWAY * way, middle]) for way in ways]
     return found
 
 
 def _first_spreads(kernel: ResidualKernel) -> FloatArray:
-    """Gammas (G,) by least squares of the log of what the fixed part leaves of each row."""
+    """Gammas (G,) by least squares of the log of what rows have left over."""
     spread = kernel.products.structure.spread
     if not spread.D.shape[1]:
         return np.empty(0)
-    y = kernel.products.units.xy[-1, : spread.index.size]
+    y = _left_over(kernel.products, spread.index.size)
     size = np.log(np.maximum(np.abs(y), 1e-3 * max(float(np.std(y)), 1e-300)))
     D = spread.D[spread.index]
     columns = np.column_stack([np.ones(y.size), D])
     return np.asarray(np.clip(np.linalg.lstsq(columns, size, rcond=None)[0][1:], -2.0, 2.0))
+
+
+def _left_over(products: ResidualProducts, n: int) -> FloatArray:
+    """Rows of y (n,) without the fixed part, and of one factor without effects of levels either.
+
+    These are shrunk as those of variance one in the basis of the products.
+    """
+    units = products.units
+    y = units.xy[-1, :n]
+    if len(units.z) != 1:
+        return y
+    plain = products.products(np.zeros(products.structure.size))
+    effects = np.linalg.solve(plain.zz[0] + np.eye(units.z[0].shape[0]), plain.zy[0][:, :, None])
+    rows = effects[units.codes[0][:n], :, 0].T
+    return np.asarray(y - (units.z[0][:, :n] * rows).sum(axis=0))
 
 
 def _at_ends(phi: FloatArray, residuals: DesignResiduals) -> tuple[Finding, ...]:

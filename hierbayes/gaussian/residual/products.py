@@ -164,6 +164,10 @@ class ResidualProducts:
             inner = _along_entries(
                 self.structure, self.units, adjoint, self.classes, self.kind.size
             )
+        return self.along_classes(factors, inner)
+
+    def along_classes(self, factors: Factors, inner: FloatArray) -> FloatArray:
+        """Return derivatives in phi (T, d) from those in the factors of the classes (T, K)."""
         D, s = self.structure.spread.D, factors.inverse_sd
         both = s[:, self.left] * s[:, self.right]
         own = inner * factors.kinds.value[:, self.kind] * both

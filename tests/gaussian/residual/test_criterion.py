@@ -17,6 +17,7 @@ from hierbayes.gaussian.products import covariance_shape
 from hierbayes.gaussian.residual import entries
 from hierbayes.gaussian.residual.entries import ResidualStructure
 from hierbayes.gaussian.residual.kernel import ResidualKernel
+from hierbayes.gaussian.residual.one_factor import OneFactor
 from hierbayes.gaussian.residual.products import residual_products
 
 FORMULAS = ("y ~ x", "y ~ x + (1 | s)", "y ~ x + (x | s)", "y ~ x + (x | s) + (1 | c)")
@@ -136,6 +137,11 @@ def test_criterion_and_gradient_are_those_of_dense_algebra(formula: str, name: s
     values = kernel.evaluated(there[:, :k], there[:, k:]).at.criterion.reshape(2, -1, 2)
     difference = (values[0] - values[1]).T / (2 * STEP)
     np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-6)
+    if kernel.products.kept is not None and len(design.factors) < 2:
+        shape = kernel.at(phi[0]).basis_shape
+        in_few_calls = OneFactor(kernel=kernel, shape=shape).at(x)
+        np.testing.assert_allclose(in_few_calls.criterion, expected, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(in_few_calls.gradient, gradient, rtol=0, atol=1e-9)
 
 
 def test_correlations_and_coordinates_are_inverses() -> None:
