@@ -129,6 +129,21 @@ class CovarianceShape:
         return tuple(found)
 
     @cached_property
+    def column_pairs(self) -> tuple[tuple[IntArray, IntArray, IntArray, IntArray], ...]:
+        """Per factor the pairs of entries in one column: two places in theta, and their rows."""
+        found = []
+        for at, row, column in self.factor_entries:
+            first, second = np.nonzero(column[:, None] == column)
+            found.append((at[first], at[second], row[first], row[second]))
+        return tuple(found)
+
+    @cached_property
+    def entry_order(self) -> tuple[IntArray, ...]:
+        """Per factor the places of its entries in Lambda.ravel(), in the order of theta."""
+        triples = zip(self.sizes, self.factor_entries, strict=True)
+        return tuple((row * q + column)[np.argsort(at)] for q, (at, row, column) in triples)
+
+    @cached_property
     def n_theta(self) -> int:
         """Number of parameters k."""
         return self.slices[-1].stop if self.slices else 0
@@ -299,7 +314,7 @@ class CovarianceShape:
     def kept_off_bounds(self, x: FloatArray, least: float) -> FloatArray:
         """X (T, k) or (k,) with scales kept off zero and angles off a right one by ``least``."""
         near = self.is_diagonal & (np.abs(x) < least)
-        out = np.where(near, np.where(x < 0, -least, least), x)
+        out = np.where(near, np.where(x < 0, -least, least), x) if near.any() else x
         if self.has_positive:
             out = np.where(self.is_positive, np.maximum(out, least), out)
         if not self.has_angles:

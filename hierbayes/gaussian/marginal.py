@@ -53,7 +53,7 @@ from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
-from hierbayes.linalg.stacked import inverse_of_triangles, summed_products
+from hierbayes.linalg.stacked import are_few, inverse_of_triangles, summed_products
 from hierbayes.options import Method
 
 LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itself
@@ -431,8 +431,8 @@ def evaluate(
     r = root[:, p, p]
     pwrss = r**2
     if kernel.method == "reml":
-        diagonal = np.diagonal(root, axis1=1, axis2=2)[:, :p]
-        basis = np.abs(np.diag(products.anchor.x_basis))
+        diagonal = root.diagonal(axis1=1, axis2=2)[:, :p]
+        basis = np.abs(products.anchor.x_basis.diagonal())
         criterion = criterion + 2 * (np.log(diagonal).sum(axis=1) - np.log(basis).sum())
     if kernel.sigma_known:
         criterion = criterion + df * np.log(2 * np.pi) + pwrss
@@ -476,7 +476,7 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     q, (T, J, _, c) = Lambda.shape[1], stack.shape
     if q == 1:
         return Lambda[:, :, :, None] * stack
-    if q * c > SHORT:
+    if q * c > SHORT or are_few(stack):
         return np.asarray(Lambda[:, None] @ stack)
     columns = np.arange(c)
     wide = np.zeros((Lambda.shape[0], q, c, q, c))  # Lambda' x I
@@ -648,9 +648,7 @@ def _along_theta(
     """Take what is given for every entry of one Lambda along theta (T, k)."""
     T, c, q = projected.shape[:3]
     if shape.is_plain:
-        index, row, column = shape.factor_entries[0]
-        order = np.argsort(index)
-        at = (row * q + column)[order]
+        at = shape.entry_order[0]
         rows = square.reshape(T, q * q, q * q)[:, at]
         return projected.reshape(T, c, q * q)[:, :, at], rows[:, :, at]
     slopes = shape.slopes(theta)[0].reshape(T, -1, q * q)
@@ -677,12 +675,8 @@ def _square_term(
     if not shape.is_plain:
         return squares_of(shape, at.theta, at.Lambdas, slopes)
     out = np.zeros((at.theta.shape[0], shape.n_theta, shape.n_theta))
-    for f, (index, r, c) in enumerate(shape.factor_entries):
-        G = covariance_slope(at.Lambdas[f], slopes[f])
-        same = c[:, None] == c[None, :]
-        out[:, index[:, None], index[None, :]] = np.where(
-            same, 2 * G[:, r[:, None], r[None, :]], 0.0
-        )
+    for Lambda, slope, (i, j, r_i, r_j) in zip(at.Lambdas, slopes, shape.column_pairs, strict=True):
+        out[:, i, j] = 2 * covariance_slope(Lambda, slope)[:, r_i, r_j]
     return out
 
 

@@ -50,7 +50,7 @@ def moments(kernel: Kernel) -> Moments:
             lost = between / q
         if left > 0 and not kernel.sigma_known:
             sigma2 = min(sigma2, (products.yy - float(squares[-1])) / left)
-        diagonal = np.diagonal(A, axis1=1, axis2=2)
+        diagonal = A.diagonal(axis1=1, axis2=2)
         scale = diagonal.T @ diagonal
         excess.append((c.T @ c * (J / max(J - lost, 1.0)), A.sum(axis=0), scale))
     sigma2 = max(sigma2, SMALLEST_START * total)
@@ -65,7 +65,11 @@ def moments(kernel: Kernel) -> Moments:
         met = scale > 0  # columns that never meet in a level say nothing of their covariance
         relative = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
         size, axes = np.linalg.eigh(relative)
-        roots[factor][at] = lower_triangle(axes * np.sqrt(np.clip(size, least, most)))
+        if least <= size[0] and size[-1] <= most:
+            roots[factor][at] = np.linalg.cholesky(relative)
+        else:
+            inside = np.minimum(np.maximum(size, least), most)
+            roots[factor][at] = lower_triangle(axes * np.sqrt(inside))
     return Moments(roots, float(np.sqrt(sigma2)))
 
 

@@ -427,11 +427,11 @@ def _may_be_far(products: Products) -> bool:
 def _root_of_levels(A: FloatArray) -> FloatArray:
     """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
     J, q = A.shape[:2]
-    size = np.einsum("jii->", A) / J
+    ridge = np.diag([float(A.sum(axis=0).trace()) / J] * q)
     try:
-        return cholesky_stack(A + RIDGE * size * np.eye(q))
+        return cholesky_stack(A + RIDGE * ridge)
     except np.linalg.LinAlgError:
-        return cholesky_stack(A + SURE_RIDGE * size * np.eye(q))
+        return cholesky_stack(A + SURE_RIDGE * ridge)
 
 
 def _explained(

@@ -47,7 +47,7 @@ class Curved:
 def coordinate_curvature(kernel: Kernel, at: Evaluation) -> Curved:
     """Differentiate at the estimate of a kernel with structures."""
     shape, x = kernel.basis_shape, at.theta[0]
-    singular = singular_terms(shape, x)
+    singular = singular_terms(shape, at.Lambdas)
     if any(shape.structures[i] is None and len(shape.terms[i][1]) > 1 for i in singular):
         axes, x = principal_axes(shape, x)
         kernel = with_products(kernel, turned(kernel.products, axes))

@@ -362,7 +362,7 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
         return note
     covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
     held = []
-    for i in singular_terms(fit.kernel.basis_shape, fit.at.theta[0]):
+    for i in singular_terms(fit.kernel.basis_shape, fit.at.Lambdas):
         if unknown is not None and unknown.parameters[unknown.slices[i]].any():
             continue
         term = fit.design.terms[i]

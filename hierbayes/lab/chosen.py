@@ -37,7 +37,7 @@ def chosen_fit(reml: LinearFit, state: LabState, position: int) -> LinearFit:
         theta,
         response=reml.design.y,
         converged=False,
-        is_singular=bool(singular_terms(shape, reml.kernel.in_basis(theta))),
+        is_singular=bool(singular_terms(shape, shape.unpack(reml.kernel.in_basis(theta)[None]))),
         findings=(),
     )
     at = fit.at if known else at_sigma(fit.kernel, fit.at, sigma)

@@ -13,6 +13,7 @@ search goes on from a point with variance in that direction. Near the boundary t
 the axes of the covariances found so far (``gaussian/turned.py``), where no curved valley is left.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -168,7 +169,7 @@ def _fitted(
             steps=0,
         )
     first = moment_start(kernel) if start is None else start
-    if is_there and not _is_near_boundary(shape, first):
+    if is_there and not _is_near_boundary(shape, shape.unpack(first[None])):
         reached = Optimum(
             x=first, at=_evaluated(kernel, first), decrement=0.0, steps=0, converged=True
         )
@@ -186,7 +187,7 @@ def _fitted(
     at = best.at if np.array_equal(x, best.x) else _evaluated(kernel, x)
     x, at = _with_zeros(kernel, x, at)
     theta = kernel.from_basis(x)
-    singular = singular_terms(shape, x)
+    singular = singular_terms(shape, at.Lambdas)
     findings = []
     told = [i for i in singular if i not in silent]
     if told:
@@ -215,9 +216,11 @@ def all_findings(design: Design, found: LmmFit) -> tuple[Finding, ...]:
     return (*design_findings(design, dropped), *unknown, *found.findings)
 
 
-def singular_terms(shape: CovarianceShape, x: FloatArray) -> list[int]:
-    """Positions of the covariance terms that lack a direction; x in the basis of the products."""
-    Lambdas = shape.unpack(x[None])
+def singular_terms(shape: CovarianceShape, Lambdas: Sequence[FloatArray]) -> list[int]:
+    """Positions of the covariance terms that lack a direction, in the basis of the products.
+
+    ``Lambdas`` (1, q, q) are those of each factor.
+    """
     terms = range(len(shape.terms))
     return [i for i in terms if is_term_singular(shape.triangle_of_term(Lambdas, i))]
 
@@ -236,7 +239,7 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum]
         return kernel, _minimise(kernel, start)
     best = _minimise(kernel, start, max_steps=PATIENCE)
     for turn in range(TURNS):
-        if best.converged and (turn or not _is_near_boundary(shape, best.x)):
+        if best.converged and (turn or not _is_near_boundary(shape, best.at.Lambdas)):
             break
         axes, x = principal_axes(shape, best.x)
         products = turned(kernel.products, axes)
@@ -246,9 +249,8 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum]
     return kernel, best
 
 
-def _is_near_boundary(shape: CovarianceShape, x: FloatArray) -> bool:
+def _is_near_boundary(shape: CovarianceShape, Lambdas: Sequence[FloatArray]) -> bool:
     """Whether a term of several columns has a direction with hardly any variance."""
-    Lambdas = shape.unpack(x[None])
     for factor, at in shape.triangles:
         root = Lambdas[factor][0][at]
         if len(root) > 1 and not has_all_directions(root, least=NEAR_ZERO):

@@ -70,5 +70,8 @@ def _basis_by_qr(X: FloatArray, scale: FloatArray) -> ColumnBasis:
 
 
 def inverse_upper(R: FloatArray) -> FloatArray:
-    """Inverse of an upper triangle (p, p); numpy alone, so that a fit need not import scipy."""
-    return np.linalg.inv(R) * np.tri(R.shape[0]).T
+    """Inverse of an upper triangle (p, p); numpy alone, so that a fit need not import scipy.
+
+    There is no row to pivot on, so below the diagonal it is exactly zero.
+    """
+    return np.linalg.inv(R)

@@ -3,7 +3,7 @@
 A stack is an array of shape (..., J, q, q): J small matrices, usually one a level of a grouping
 factor, with any number of leading batch axes. q is a handful and J may be a hundred thousand, so
 up to ``UNROLLED`` rows the loops run over rows of the small matrices and each step is one vector
-operation over the whole stack; above that LAPACK runs once a matrix.
+operation over the whole stack; above that, and for ``FEW`` matrices, LAPACK runs once a matrix.
 """
 
 import numpy as np
@@ -11,6 +11,13 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 
 UNROLLED = 3  # up to here q^3 vector operations beat J calls of LAPACK
+FEW = 40  # but not so few: one call from Python costs as much as twenty of LAPACK's
+NOT_POSITIVE = "a matrix of the stack is not positive definite"
+
+
+def are_few(A: FloatArray) -> bool:
+    """Whether a stack (..., q, a) has so few matrices that each may be a call of its own."""
+    return A.size <= FEW * A.shape[-2] * A.shape[-1]
 
 
 def cholesky_stack(A: FloatArray) -> FloatArray:
@@ -22,15 +29,22 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
         If one of the matrices is not positive definite.
     """
     q = A.shape[-1]
-    if q > UNROLLED:
-        return np.linalg.cholesky(A)
+    if q == 1:
+        if not (A > 0).all():
+            raise np.linalg.LinAlgError(NOT_POSITIVE)
+        return np.sqrt(A)
+    if q > UNROLLED or are_few(A):
+        L = np.linalg.cholesky(A)
+        if not (L[..., -1:, -1:] > 0).all():  # not a number, of which LAPACK says nothing
+            raise np.linalg.LinAlgError(NOT_POSITIVE)
+        return L
     L = np.zeros_like(A)
     for j in range(q):
         pivot = A[..., j, j]
         for k in range(j):
             pivot = pivot - L[..., j, k] ** 2
         if not (pivot > 0).all():
-            raise np.linalg.LinAlgError("a matrix of the stack is not positive definite")
+            raise np.linalg.LinAlgError(NOT_POSITIVE)
         diagonal = np.sqrt(pivot)
         L[..., j, j] = diagonal
         for i in range(j + 1, q):
@@ -89,6 +103,8 @@ def inverse_of_triangles(L: FloatArray) -> FloatArray:
 
     A general inverse pivots: on the row with the largest unit, which costs the others their digits.
     """
+    if are_few(L):  # the inverse of an upper triangle has no row to pivot on
+        return np.linalg.inv(L.swapaxes(-1, -2)).swapaxes(-1, -2)
     return solve_lower_stack(L, np.eye(L.shape[-1]))
 
 
@@ -100,7 +116,7 @@ def inverse_stack(L: FloatArray) -> FloatArray:
 def gram_stack(A: FloatArray) -> FloatArray:
     """Return A'A of a stack (..., J, q, a): shape (..., J, a, a)."""
     q, columns = A.shape[-2:]
-    if max(q, columns) > UNROLLED:
+    if max(q, columns) > UNROLLED or are_few(A):
         return np.asarray(A.swapaxes(-1, -2) @ A)
     out = np.empty((*A.shape[:-2], columns, columns))
     for a in range(columns):
@@ -131,7 +147,7 @@ def summed_products(A: FloatArray, B: FloatArray) -> FloatArray:
 
 def log_det_stack(L: FloatArray) -> FloatArray:
     """Sum over the stack of log det(L L'), shape (...)."""
-    diagonals = np.diagonal(L, axis1=-2, axis2=-1)
+    diagonals = L.diagonal(axis1=-2, axis2=-1)
     return np.asarray(2.0 * np.log(diagonals).sum(axis=(-2, -1)))
 
 

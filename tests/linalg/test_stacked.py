@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hierbayes.linalg.stacked import (
+    FEW,
     UNROLLED,
     cholesky_stack,
     inverse_of_triangles,
@@ -21,14 +22,14 @@ SIZES = range(1, UNROLLED + 3)
 ATOL = 1e-11
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=[(q, J) for q in SIZES for J in (6, FEW)])
 def stack(request):
-    """Positive-definite matrices (2, 6, q, q), their factors and right sides (2, 6, q, 3)."""
-    q = request.param
+    """Positive-definite matrices (2, J, q, q), their factors and right sides (2, J, q, 3)."""
+    q, J = request.param
     rng = np.random.default_rng(q)
-    root = rng.normal(size=(2, 6, q, q + 2))
+    root = rng.normal(size=(2, J, q, q + 2))
     A = root @ np.swapaxes(root, -1, -2)
-    return A, np.linalg.cholesky(A), rng.normal(size=(2, 6, q, 3))
+    return A, np.linalg.cholesky(A), rng.normal(size=(2, J, q, 3))
 
 
 def test_cholesky(stack):
@@ -37,11 +38,20 @@ def test_cholesky(stack):
     np.testing.assert_allclose(cholesky_stack(A[0]), L[0], atol=ATOL)
 
 
+@pytest.mark.parametrize("entry", [-1.0, np.nan])
+@pytest.mark.parametrize("J", [1, FEW])
 @pytest.mark.parametrize("q", SIZES)
-def test_a_stack_with_one_indefinite_matrix_has_no_factor(q):
-    A = np.stack([np.eye(q), np.diag([*np.ones(q - 1), -1.0])])
+def test_a_stack_with_one_indefinite_matrix_has_no_factor(q, J, entry):
+    A = np.stack([np.eye(q)] * J + [np.diag([*np.ones(q - 1), entry])])
     with pytest.raises(np.linalg.LinAlgError):
         cholesky_stack(A)
+
+
+@pytest.mark.parametrize("J", [1, FEW + 1])
+def test_inverses_of_triangles_keep_the_unit_of_each_row(J):
+    L = np.array([[1e-8, 0.0, 0.0], [3.0, 1e5, 0.0], [1e12, -1e3, 1e-3]])
+    expected = [[1e8, 0.0, 0.0], [-3e3, 1e-5, 0.0], [-(1e20 + 3e6) * 1e3, 10.0, 1e3]]
+    np.testing.assert_allclose(inverse_of_triangles(np.stack([L] * J))[-1], expected, rtol=1e-14)
 
 
 def test_triangular_solves(stack):
