@@ -8,7 +8,7 @@ Fits and models that not every function knows say so themselves, by a method ``_
 
 import inspect
 from collections.abc import Callable, Collection
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 from hierbayes.errors import MissingPackageError, OptionError, RowsNotKeptError
@@ -71,12 +71,7 @@ def _ask(given: Collection[Any], called: str) -> None:
 
     Their types are looked at first: lists may be columns of a million numbers.
     """
-    asked = [
-        kind
-        for kind in set(map(type, given))
-        if issubclass(kind, list | tuple | dict) or hasattr(kind, "_refuses")
-    ]
-    if not asked:
+    if not any(map(_may_refuse, set(map(type, given)))):
         return
     for one in given:
         if isinstance(one, list | tuple):
@@ -85,6 +80,12 @@ def _ask(given: Collection[Any], called: str) -> None:
             _ask(one.values(), called)
         elif (refuses := getattr(type(one), "_refuses", None)) is not None:
             refuses(one, called)
+
+
+@lru_cache(maxsize=256)
+def _may_refuse(kind: type) -> bool:
+    """Whether what is of a kind, or what it holds, may refuse a call."""
+    return issubclass(kind, list | tuple | dict) or hasattr(kind, "_refuses")
 
 
 def checked_methods[Checked: type](called: str) -> Callable[[Checked], Checked]:

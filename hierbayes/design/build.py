@@ -1,7 +1,6 @@
 """From a formula and a data frame to a Design: the one entry of this package while fitting."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,15 +92,8 @@ def build_design(
     every = (formula, *formulas.values())
     codings = check_codings(contrasts, [one.fixed for one in every], values)
     saturated = allow_saturated or known_sd is not None
-    mean = _predictor(formula, reading, codings, relations=cov, allow_saturated=saturated)
-    mean = replace(
-        mean,
-        offset=_total_offset(formula, reading, with_argument=True),
-        offset_layout=replace(
-            mean.offset_layout,
-            argument=offset if isinstance(offset, str) else None,
-            is_array=offset is not None and not isinstance(offset, str),
-        ),
+    mean = _predictor(
+        formula, reading, codings, relations=cov, allow_saturated=saturated, offset=offset
     )
     others = {
         name: _predictor(own, reading, codings, relations=None, allow_saturated=True)
@@ -136,8 +128,9 @@ def _predictor(
     *,
     relations: Mapping[str, LevelCovariance] | None,
     allow_saturated: bool,
+    offset: Any = None,
 ) -> Predictor:
-    """Return the linear predictor of a formula, with the offsets that stand in it."""
+    """Return the linear predictor of a formula, with its offsets and the one that was given."""
     values, n_rows = reading.values, reading.rows.size
     check_not_swapped(formula, values)
     fixed = plan_layout(formula.fixed, values, codings)
@@ -154,8 +147,12 @@ def _predictor(
         layout=fixed,
         factors=random.factors,
         terms=random.terms,
-        offset=_total_offset(formula, reading, with_argument=False),
-        offset_layout=OffsetLayout(terms=formula.fixed.offsets),
+        offset=_total_offset(formula, reading, with_argument=offset is not None),
+        offset_layout=OffsetLayout(
+            terms=formula.fixed.offsets,
+            argument=offset if isinstance(offset, str) else None,
+            is_array=offset is not None and not isinstance(offset, str),
+        ),
     )
 
 

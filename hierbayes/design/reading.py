@@ -102,7 +102,7 @@ def read_variables(
         values = {expression: take_rows(value, rows) for expression, value in values.items()}
         arguments = {name: array[rows] for name, array in arguments.items()}
         counts = None if counts is None else counts[rows]
-    check_columns(columns, labels)
+    check_columns({name: columns[name] for name in complete.doubtful if name in columns}, labels)
     check_values(values, labels)
     check_columns(arguments, labels)
     return Reading(
@@ -120,7 +120,7 @@ def read_variables(
 def check_pi(expressions: Iterable[Expression], table: Table, *, source: str) -> None:
     """Refuse the constant pi beside a column of that name: the text could mean both."""
     for expression in expressions:
-        for number in numbers_in(expression):
+        for number in () if isinstance(expression, Name) else numbers_in(expression):
             if number.text == PI and PI in table.names:
                 raise formula_error(
                     "'pi' is the number 3.14159... here, and the data have a column 'pi'.",

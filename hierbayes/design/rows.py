@@ -4,6 +4,7 @@ A row is used if no column of the model is missing in it. Infinite values, and t
 the numbers (``log(-1)``), are errors that name the column and the first rows.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -98,10 +99,12 @@ class CompleteRows:
     ----------
     rows : array of int, their positions; None when every row is used
     dropped : per column the number of rows in which it is missing, columns without any left out
+    doubtful : names of the columns that have missing values, or may have infinite ones
     """
 
     rows: IntArray | None
     dropped: dict[str, int]
+    doubtful: list[str]
 
 
 def complete_rows(
@@ -126,8 +129,10 @@ def complete_rows(
     """
     anywhere: BoolArray | None = None
     dropped: dict[str, int] = {}
-    for name, values in columns.items():
-        missing = is_missing(values)
+    with np.errstate(all="ignore"):
+        doubtful = [name for name, values in columns.items() if not _is_finite(values)]
+    for name in doubtful:
+        missing = is_missing(columns[name])
         if missing is None:
             continue
         dropped[name] = count = _number_of(missing, counts)
@@ -148,7 +153,7 @@ def complete_rows(
             dropped[deparse(expression)] = _number_of(own, counts)
             anywhere = missing if anywhere is None else anywhere | missing
     if anywhere is None:
-        return CompleteRows(rows=None, dropped=dropped)
+        return CompleteRows(rows=None, dropped=dropped, doubtful=doubtful)
     rows = np.flatnonzero(~anywhere)
     if not rows.size:
         told = " and ".join(f"{name!r} in {count}" for name, count in dropped.items())
@@ -156,7 +161,18 @@ def complete_rows(
             f"No row is complete: of {n_rows} rows, {told} are missing. "
             "Leave a column out of the formula or fill it in."
         )
-    return CompleteRows(rows=rows, dropped=dropped)
+    return CompleteRows(rows=rows, dropped=dropped, doubtful=doubtful)
+
+
+def _is_finite(value: Column) -> bool:
+    """Whether a column has neither missing nor infinite values, as far as one pass tells.
+
+    Where sums overflow it may be finite all the same.
+    """
+    if isinstance(value, Factor):
+        return not value.codes.size or bool(value.codes.min() >= 0)
+    numbers = value.values if isinstance(value, Logical | Matrix) else value
+    return numbers.dtype.kind != "f" or math.isfinite(numbers.sum())
 
 
 def _number_of(missing: BoolArray, counts: IntArray | None) -> int:
@@ -208,7 +224,7 @@ def _rows_where(is_bad: Callable[[Any], Any], value: Any) -> BoolArray | None:
     if numbers.dtype.kind != "f":
         return None
     with np.errstate(all="ignore"):
-        if np.isfinite(numbers.sum()):  # one pass without a temporary array: the usual case
+        if math.isfinite(numbers.sum()):  # one pass without a temporary array: the usual case
             return None
     bad = is_bad(numbers)
     if bad.ndim > 1:

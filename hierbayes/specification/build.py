@@ -81,18 +81,23 @@ def specify(
         return _specify_stream(formula, source, given, data_name=data_name, options=options)
     table = read_table(_own(read_at_once(data)))
     formula_read = parse_formula(formula, table.names if "." in str(formula) else None)
-    formulas = parameter_formulas(
-        given.formulas,
-        response_family,
-        formula_read,
-        columns=table.names,
-        has_known_sd=given.known_sd is not None,
+    asked = given.formulas
+    formulas = (
+        {}
+        if not asked
+        else parameter_formulas(
+            asked,
+            response_family,
+            formula_read,
+            columns=table.names,
+            has_known_sd=given.known_sd is not None,
+        )
     )
     residual = _residual_term(given, response_family, formula_read)
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
         raise not_supported("cov-families", family=response_family.name)
-    arguments = replace(_owned(given, response_family, table), cov=cov)
+    arguments = _owned(given, response_family, table, cov)
     design = build_design(
         formula_read,
         table,
@@ -116,7 +121,8 @@ def specify(
         check_supported(design, response_family)
         checked_observations(design, response_family)
         _check_parameter_names(design, response_family)
-    _check_formula_names(design)
+    if formulas:
+        _check_formula_names(design)
     spec = Specification(
         data_name=_name_of(data) if data_name is None else data_name,
         table=table,
@@ -162,7 +168,7 @@ def _specify_stream(
         raise not_supported("stream-cov")
     for name in (*given.formulas, *(() if given.residual is None else ("residual",))):
         raise not_supported("stream-formulas", name=name)
-    arguments = _owned(given, family, None)
+    arguments = replace(given, priors=_own(given.priors))
     formula_read = parse_formula(formula, source.columns if "." in str(formula) else None)
     named = {name: getattr(arguments, name) for name in ("weights", "offset", "known_sd")}
     if not family.is_linear:
@@ -200,10 +206,10 @@ def _specify_stream(
     return spec
 
 
-def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
-    """Return copies of what was given, arrays in the order of the table; a stream has none."""
-    if table is None:
-        return replace(given, priors=_own(given.priors))
+def _owned(
+    given: Arguments, family: Family, table: Table, cov: Mapping[str, LevelCovariance] | None
+) -> Arguments:
+    """Return copies of what was given, arrays in the order of the table, and ``cov`` as read."""
     named = isinstance(given.family, Family) and given.family.link_name
     return Arguments(
         weights=aligned("weights", _own(given.weights), table.index),
@@ -213,6 +219,7 @@ def _owned(given: Arguments, family: Family, table: Table | None) -> Arguments:
         family=given.family,
         link=family.link.name if named else given.link,  # which files and code name
         priors=_own(given.priors),
+        cov=cov,
         **given.formulas,
         residual=given.residual,
     )
@@ -345,6 +352,8 @@ def _own(given: Any) -> Any:
 
     A shallow copy is enough for pandas, which copies when written to.
     """
+    if given is None or isinstance(given, str):
+        return given
     if isinstance(given, pd.DataFrame | pd.Series):
         own = given.copy(deep=False)
         own.attrs = {}  # pandas copies them with each column that is read
