@@ -333,8 +333,7 @@ def _with_remainder(
         step = step + rows.fit_between(x_swept, y_swept, anchor.z_bases)
         moved = replace(anchor, beta0=anchor.beta0 + anchor.x_basis @ step)
         y = y - X @ step
-        products = _of_response(products, X, y, design=design, weights=weights)
-        products = replace(products, anchor=moved)
+        products = _of_response(products, X, y, anchor=moved, design=design, weights=weights)
         y_swept = rows.settled(y[:, None])
     return replace(products, remainder=rows.remainder(x_swept, y_swept))
 
@@ -497,16 +496,20 @@ def _of_response(
     X: FloatArray,
     y: FloatArray,
     *,
+    anchor: Anchor,
     design: Design,
     weights: FloatArray | None,
 ) -> Products:
-    """Return products of another residual response y (n,), with X (n, p) in their basis."""
+    """Return products of another residual response y (n,), with X (n, p) in their basis.
+
+    ``anchor`` is theirs with the first fit that was taken off.
+    """
     wy = y if weights is None else y * weights
     zy = tuple(
         _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
-        for factor, basis in zip(design.factors, products.anchor.z_bases, strict=True)
+        for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
     )
-    return replace(products, xy=wy @ X, yy=float(wy @ y), zy=zy, remainder=None)
+    return replace(products, anchor=anchor, xy=wy @ X, yy=float(wy @ y), zy=zy, remainder=None)
 
 
 def with_response(
@@ -515,36 +518,24 @@ def with_response(
     *,
     weights: FloatArray | None,
     y: FloatArray,
-    may_move: bool = False,
+    fitted: bool = False,
 ) -> Products:
     """Products with another response y (n,) on the same rows; only what holds y is computed.
 
-    With ``may_move`` the first fit may be another one too, where X and the levels leave next to
-    nothing of y.
+    A response of another mean needs another first fit X beta0, or its squares hide the rest: with
+    ``fitted`` it is its own, taken within levels where X and these leave next to nothing of y.
     """
     anchor = products.anchor
     X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
-    offset = 0.0 if design.offset is None else design.offset
-    residual = y - offset - X @ anchor.beta0
-    found = _of_response(products, X @ anchor.x_basis, residual, design=design, weights=weights)
-    return _with_remainder(found, design, weights, residual, may_move=may_move)
-
-
-def with_response_fitted(
-    products: Products, design: Design, *, weights: FloatArray | None, y: FloatArray
-) -> Products:
-    """Products with another response y (n,) whose own first fit X beta0 is taken off.
-
-    A response of another mean needs another first fit, or its squares hide the rest.
-    """
-    anchor = products.anchor
-    X = design.X if anchor.kept.size == design.X.shape[1] else design.X[:, anchor.kept]
-    offset = 0.0 if design.offset is None else design.offset
-    residual = y - offset - X @ anchor.beta0
-    wy = residual if weights is None else residual * weights
-    step = anchor.x_basis @ np.linalg.solve(products.xx, (wy @ X) @ anchor.x_basis)
-    moved = replace(products, anchor=replace(anchor, beta0=anchor.beta0 + step))
-    return with_response(moved, design, weights=weights, y=y, may_move=True)
+    basis_x = X @ anchor.x_basis
+    y = y if design.offset is None else y - design.offset
+    if fitted:
+        wy = y if weights is None else y * weights
+        beta0 = anchor.x_basis @ np.linalg.solve(products.xx, wy @ basis_x)
+        anchor = replace(anchor, beta0=beta0)
+    residual = y - X @ anchor.beta0
+    found = _of_response(products, basis_x, residual, anchor=anchor, design=design, weights=weights)
+    return _with_remainder(found, design, weights, residual, may_move=fitted)
 
 
 def residual_response(design: Design, anchor: Anchor) -> FloatArray:

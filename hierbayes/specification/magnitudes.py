@@ -5,18 +5,20 @@ leaves the range of floating-point numbers; and a residual variance needs residu
 than rounding. Each check raises one sentence that names the column.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray
-from hierbayes.design.design import Design
+from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.design.moments import Moments, RowMoments
 from hierbayes.errors import DataError
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import RIDGE, rows_left
 
+OFFSET = "The offset"
 # Bounds of the length of a column: weight times square has to stay within 1e-308 to 1e308.
 LARGEST = 1e100
 SMALLEST = 1e-100
@@ -44,16 +46,13 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
     if design.rows.moments is not None:
         _check_moments(design, design.rows.moments)
         return
-    response = design.y.reshape(design.y.shape[0], -1)
-    label = f"The response {design.formula.response_label!r}"
-    check_sizes(response, [label] * response.shape[1])
-    names = [f"The fixed-effects column {name!r}" for name in design.coef_names]
-    check_sizes(design.X, names)
+    check_sizes(design.y.reshape(design.y.shape[0], -1), lambda _: _response(design))
+    check_sizes(design.X, lambda i: _fixed_column(design, i))
     for factor in design.factors:
-        names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
-        _check_not_zero(check_sizes(factor.z, names), names)
+        named = partial(_effects_column, factor)
+        _check_not_zero(check_sizes(factor.z, named), named)
     if design.offset is not None:
-        check_sizes(design.offset[:, None], ["The offset"])
+        check_sizes(design.offset[:, None], lambda _: OFFSET)
     if weights is not None:
         known = design.known_sd is not None
         low, high = float(weights.min()), float(weights.max())
@@ -65,6 +64,18 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
             )
 
 
+def _response(design: Design) -> str:
+    return f"The response {design.formula.response_label!r}"
+
+
+def _fixed_column(design: Design, place: int) -> str:
+    return f"The fixed-effects column {design.coef_names[place]!r}"
+
+
+def _effects_column(factor: GroupingFactor, place: int) -> str:
+    return f"The column {factor.columns[place]!r} of the effects of {factor.name}"
+
+
 def _check_moments(design: Design, moments: RowMoments) -> None:
     """``check_magnitudes`` of a stream, whose columns are known by their moments."""
     y, label = moments.response, design.formula.response_label
@@ -73,55 +84,54 @@ def _check_moments(design: Design, moments: RowMoments) -> None:
             f"The response {label!r} is {y.low[0]:g} in all {y.n} rows used; there is nothing to "
             "model."
         )
-    _check_lengths_of(y, [f"The response {label!r}"])
-    _check_lengths_of(
-        moments.X, [f"The fixed-effects column {name!r}" for name in design.coef_names]
-    )
+    _check_lengths_of(y, lambda _: _response(design))
+    _check_lengths_of(moments.X, lambda i: _fixed_column(design, i))
     for factor, own in zip(design.factors, moments.z, strict=True):
-        names = [f"The column {name!r} of the effects of {factor.name}" for name in factor.columns]
-        _check_not_zero(_check_lengths_of(own, names), names)
+        named = partial(_effects_column, factor)
+        _check_not_zero(_check_lengths_of(own, named), named)
     if moments.offset is not None:
-        _check_lengths_of(moments.offset, ["The offset"])
+        _check_lengths_of(moments.offset, lambda _: OFFSET)
 
 
-def _check_lengths_of(own: Moments, names: list[str]) -> FloatArray:
+def _check_lengths_of(own: Moments, named: Callable[[int], str]) -> FloatArray:
     largest = np.maximum(np.abs(own.low), np.abs(own.high))
-    return check_lengths(np.sqrt(own.n) * own.rms, largest, names)
+    return _check_lengths(np.sqrt(own.n) * own.rms, largest, named)
 
 
-def _check_not_zero(sizes: FloatArray, names: list[str]) -> None:
+def _check_not_zero(sizes: FloatArray, named: Callable[[int], str]) -> None:
     if not sizes.all():
         raise DataError(
-            f"{names[int(np.argmin(sizes))]} is zero in every row used, so its variance can't "
+            f"{named(int(np.argmin(sizes)))} is zero in every row used, so its variance can't "
             "be estimated. Leave it out of the bar."
         )
 
 
-def check_sizes(columns: FloatArray, names: list[str]) -> FloatArray:
+def check_sizes(columns: FloatArray, named: Callable[[int], str]) -> FloatArray:
     """Return the lengths of columns (n, m), shape (m,); raise DataError for impossible ones.
 
-    ``names`` begin the message, one a column.
+    ``named`` of a column begins the message.
     """
-    with np.errstate(over="ignore", under="ignore"):
-        sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns))  # which is silent of overflow
     if all(SMALLEST < size < LARGEST for size in sizes.tolist()):
         return sizes
     bad = np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST)))
     largest = np.zeros(sizes.size)
     largest[bad] = np.abs(columns[:, bad]).max(axis=0)
-    return check_lengths(sizes, largest, names)
+    return _check_lengths(sizes, largest, named)
 
 
-def check_lengths(sizes: FloatArray, largest: FloatArray, names: list[str]) -> FloatArray:
+def _check_lengths(
+    sizes: FloatArray, largest: FloatArray, named: Callable[[int], str]
+) -> FloatArray:
     """``check_sizes`` of columns of which lengths (m,) and largest values (m,) are known."""
     if ((sizes > SMALLEST) & (sizes < LARGEST)).all():
         return sizes
-    for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))):
+    for place in np.flatnonzero(~((sizes > SMALLEST) & (sizes < LARGEST))).tolist():
         most = float(largest[place])
         if most > 0:  # a column of zeros is no matter of units
             change = "divide" if sizes[place] > 1 else "multiply"
             raise DataError(
-                f"{names[place]} has values as {'large' if change == 'divide' else 'small'} as "
+                f"{named(place)} has values as {'large' if change == 'divide' else 'small'} as "
                 f"{most:.3g}, whose squares can't be computed. Change its unit: {change} it by "
                 f"{most if change == 'divide' else 1 / max(most, 1e-307):.0e}."
             )

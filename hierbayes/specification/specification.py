@@ -30,7 +30,7 @@ from hierbayes.formula.parser import formula_text
 from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.gaussian.products import with_response_fitted
+from hierbayes.gaussian.products import with_response
 from hierbayes.gaussian.residual.kernel import ResidualKernel, residual_kernel
 from hierbayes.gaussian.residual.of_design import DesignResiduals, is_structured, residuals_of
 from hierbayes.gaussian.residual.products import residual_products
@@ -220,7 +220,7 @@ class Specification:
         response = checked_response(y, self.design, index=self.table.index)
         if self.family.is_ordinal:
             check_categories(response, self.design)
-        check_sizes(response[:, None], ["The response given to refit"])
+        check_sizes(response[:, None], lambda _: "The response given to refit")
         if self.family.counts_trials and self.design.y.ndim == 2:  # successes of the same trials
             response = np.column_stack([response, self.design.y.sum(axis=1) - response])
         design = self.design.with_response(response)
@@ -230,7 +230,9 @@ class Specification:
         if self.has_residual_structure:
             return replace(self, design=design, response_given=True)
         kernel = self.reml_kernel
-        products = with_response_fitted(kernel.products, design, weights=self.weights, y=response)
+        products = with_response(
+            kernel.products, design, weights=self.weights, y=response, fitted=True
+        )
         kernel = with_products(kernel, products)
         check_residuals(design, kernel, self.weights)
         return replace(self, design=design, kernel_given=kernel, response_given=True)
