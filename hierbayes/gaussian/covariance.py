@@ -422,10 +422,11 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
         norm = math.sqrt(remaining[j] @ remaining[j])
         if norm <= least[j]:
             continue
-        direction = remaining[j] / norm
-        along = remaining @ direction
-        L[j:, j] = along[j:]
+        L[j, j] = norm
         if j + 1 < q:
+            direction = remaining[j] / norm
+            along = remaining @ direction
+            L[j + 1 :, j] = along[j + 1 :]
             remaining = remaining - along[:, None] * direction
     return L
 

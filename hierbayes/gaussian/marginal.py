@@ -46,7 +46,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray, record
+from hierbayes.arrays import BoolArray, FloatArray, record
 from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.entry_information import entry_information
 from hierbayes.gaussian.products import Products
@@ -61,6 +61,9 @@ LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itse
 # than the average information beside them.
 STEP = 1e-5
 SHORT = 32  # numbers of a level up to which all levels are one product with a wide matrix
+# A gradient below this part of the sums it is a difference of is as good as zero: a Newton step on
+# it promises about the square of this part of them, far below what a polished search looks for.
+ROUNDED = 1e-11
 REFINEMENTS = 1  # of U, where differences of large numbers are avoided
 
 
@@ -485,29 +488,56 @@ def times(Lambda: FloatArray, stack: FloatArray) -> FloatArray:
     return np.asarray(found.reshape(found.shape[0], J, q, c))
 
 
-@record
-class Derivatives:
-    """Derivatives of the criterion at a batch of thetas.
-
-    Attributes
-    ----------
-    gradient : array, shape (T, k), exact
-    curvature : array, shape (T, k, k), average information plus the exact term of the squares;
-        close to the Hessian at an optimum
-    slopes : per factor D (T, q, q), half the derivative in Lambda
-    """
-
-    gradient: FloatArray
-    curvature: FloatArray
-    slopes: list[FloatArray]
-
-
 @record(kw_only=False)
 class Modes:
     """U C and H C of the module's header, per factor arrays (T, J, q, p + 1)."""
 
     u: list[FloatArray]
     h: list[FloatArray]
+
+
+@record
+class Derivatives:
+    """Derivatives of the criterion at a batch of thetas; the curvature is made when asked for.
+
+    Attributes
+    ----------
+    kernel, at : of what, and where
+    modes : there
+    last : array, shape (T,), count of the column of e
+    traces : per factor (T, q, q), the first of the two sums whose difference the slopes are
+    slopes : per factor D (T, q, q), half the derivative in Lambda
+    """
+
+    kernel: Kernel
+    at: Evaluation
+    modes: Modes
+    last: FloatArray
+    traces: list[FloatArray]
+    slopes: list[FloatArray]
+
+    @cached_property
+    def gradient(self) -> FloatArray:
+        """Exact gradient in theta, shape (T, k)."""
+        return _packed(self.kernel.basis_shape, self.at.theta, self.slopes)
+
+    @cached_property
+    def curvature(self) -> FloatArray:
+        """Average information plus the exact term of the squares, shape (T, k, k).
+
+        Close to the Hessian at an optimum. No Lambda may be singular.
+        """
+        T, k = self.at.theta.shape
+        if not k:
+            return np.zeros((T, 0, 0))
+        found = self.last[:, None, None] * _average_information(self.kernel, self.at, self.modes)
+        return found + _square_term(self.kernel.basis_shape, self.at, self.slopes)
+
+    @property
+    def are_rounding(self) -> BoolArray:
+        """Where the gradient is zero but for rounding of the sums behind it, shape (T,)."""
+        sizes = np.minimum.reduce([np.abs(trace).max(axis=(1, 2)) for trace in self.traces])
+        return np.asarray((np.abs(self.gradient) <= ROUNDED * sizes[:, None]).all(axis=1))
 
 
 def modes(kernel: Kernel, at: Evaluation) -> Modes:
@@ -538,16 +568,17 @@ def derivatives(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -
     """Exact gradient and approximate curvature of the criterion in theta.
 
     With ``sigma`` it is the criterion before sigma is profiled out, at that sigma; only its
-    gradient is meant then. No Lambda may be singular; ``gradient`` has no such limit.
+    gradient is meant then.
     """
-    found = modes(kernel, at)
     last = _weight_of_response(kernel, at, sigma)
-    slopes = _slopes(kernel, at, found, last)
-    curvature = last[:, None, None] * _average_information(kernel, at, found)
-    curvature += _square_term(kernel.basis_shape, at, slopes)
-    return Derivatives(
-        gradient=_packed(kernel.basis_shape, at.theta, slopes), curvature=curvature, slopes=slopes
-    )
+    if at.factor is None:
+        nothing = Modes([], [])
+        return Derivatives(kernel=kernel, at=at, modes=nothing, last=last, traces=[], slopes=[])
+    found = modes(kernel, at)
+    traces = traces_of(kernel, at.Lambdas, at.factor)
+    triples = zip(traces, found.u, found.h, strict=True)
+    slopes = [trace - counted(kernel, h, u, last) for trace, u, h in triples]
+    return Derivatives(kernel=kernel, at=at, modes=found, last=last, traces=traces, slopes=slopes)
 
 
 def gradient(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -> FloatArray:
@@ -555,9 +586,7 @@ def gradient(kernel: Kernel, at: Evaluation, *, sigma: float | None = None) -> F
 
     With ``sigma`` it is the criterion before sigma is profiled out, at that sigma.
     """
-    last = _weight_of_response(kernel, at, sigma)
-    slopes = _slopes(kernel, at, modes(kernel, at), last)
-    return _packed(kernel.basis_shape, at.theta, slopes)
+    return derivatives(kernel, at, sigma=sigma).gradient
 
 
 def _weight_of_response(kernel: Kernel, at: Evaluation, sigma: float | None) -> FloatArray:
@@ -565,15 +594,6 @@ def _weight_of_response(kernel: Kernel, at: Evaluation, sigma: float | None) -> 
     if sigma is not None:
         return at.pwrss / sigma**2
     return at.pwrss if kernel.sigma_known else np.full_like(at.pwrss, kernel.df)
-
-
-def _slopes(kernel: Kernel, at: Evaluation, found: Modes, last: FloatArray) -> list[FloatArray]:
-    """D of the module's header, per factor (T, q, q)."""
-    assert at.factor is not None
-    slopes = []
-    for trace, u, h in zip(traces_of(kernel, at.Lambdas, at.factor), found.u, found.h, strict=True):
-        slopes.append(trace - counted(kernel, h, u, last))
-    return slopes
 
 
 def counted(kernel: Kernel, h: FloatArray, u: FloatArray, last: FloatArray) -> FloatArray:

@@ -64,13 +64,25 @@ def moments(kernel: Kernel) -> Moments:
         squares, sums, scale = (part[at] for part in excess[factor])
         met = scale > 0  # columns that never meet in a level say nothing of their covariance
         relative = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
-        size, axes = np.linalg.eigh(relative)
-        if least <= size[0] and size[-1] <= most:
-            roots[factor][at] = np.linalg.cholesky(relative)
-        else:
-            inside = np.minimum(np.maximum(size, least), most)
-            roots[factor][at] = lower_triangle(axes * np.sqrt(inside))
+        roots[factor][at] = _root_between(relative, least, most)
     return Moments(roots, float(np.sqrt(sigma2)))
+
+
+def _root_between(covariance: FloatArray, least: float, most: float) -> FloatArray:
+    """Triangle (q, q) of a covariance with its eigenvalues moved between two bounds.
+
+    The smallest is at least |det| over the largest, or the trace, to the q - 1: mostly none moves.
+    """
+    trace = float(covariance.trace())
+    if 0 < trace <= most:
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            root = np.zeros_like(covariance)
+        if float(root.diagonal().prod()) ** 2 >= least * trace ** (root.shape[0] - 1):
+            return root
+    size, axes = np.linalg.eigh(covariance)
+    return lower_triangle(axes * np.sqrt(np.minimum(np.maximum(size, least), most)))
 
 
 def residual_df(kernel: Kernel) -> int:

@@ -24,7 +24,7 @@ from hierbayes.design.design import Design
 from hierbayes.errors import DataError
 from hierbayes.gaussian.covariance import CovarianceShape, term_covariances
 from hierbayes.gaussian.kernel import with_products
-from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
+from hierbayes.gaussian.marginal import Evaluation, Kernel, derivatives, evaluate
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.turned import principal_axes, turned
 from hierbayes.likelihood.boundary import far_down, near_bounds, way_down, with_zeros
@@ -35,7 +35,7 @@ from hierbayes.likelihood.convergence import (
     no_residual_finding,
     suspect_finding,
 )
-from hierbayes.likelihood.criterion import Criteria, goal_of, search_scale
+from hierbayes.likelihood.criterion import FLOOR, Criteria, goal_of, search_scale
 from hierbayes.likelihood.determined import (
     check_structures,
     determined_design,
@@ -44,7 +44,7 @@ from hierbayes.likelihood.determined import (
     on_all_columns,
 )
 from hierbayes.likelihood.no_residual import beside_no_residual, far_out
-from hierbayes.linalg.newton import MAX_STEPS, minimise
+from hierbayes.linalg.newton import MAX_STEPS, Locals, minimise
 from hierbayes.results.design_findings import design_findings
 from hierbayes.results.finding import Finding
 from hierbayes.results.undetermined_findings import undetermined_findings
@@ -289,7 +289,13 @@ def _minimise(kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS) 
     """Search from a theta (k,), again in new scales where sds are far above the residual's."""
     once = kernel.remainder is None and kernel.shape.is_plain
     goal = goal_of(kernel, max_steps=max_steps if once else min(max_steps, PATIENCE), polished=True)
-    x, there, steps = start[None], None, 0
+    x, there, steps = kernel.basis_shape.kept_off_bounds(start[None], FLOOR), None, 0
+    if once:
+        at = _evaluated(kernel, x[0])
+        slopes = derivatives(kernel, at)
+        if slopes.are_rounding[0]:  # as where one balanced factor makes the moments the answer
+            return Optimum(x=x[0], at=at, decrement=0.0, steps=0, converged=True)
+        there = Locals(at.criterion, lambda: (slopes.gradient, slopes.curvature), [at])
     for _ in range(1 if once else RESCALED):
         criteria = Criteria(kernel, search_scale(kernel, x[0]))
         found = minimise(criteria, x, goal=goal, there=there)
@@ -297,12 +303,12 @@ def _minimise(kernel: Kernel, start: FloatArray, *, max_steps: int = MAX_STEPS) 
         if found.converged[0] or steps >= max_steps:
             break
         there = found.here()
-    at = found.states[0]
-    if at is None:
+    there_at = found.states[0]
+    if there_at is None:
         raise DataError(NO_RESIDUALS)
     return Optimum(
         x=x[0],
-        at=at,
+        at=there_at,
         decrement=float(found.decrement[0]),
         steps=steps,
         converged=bool(found.converged[0]),
@@ -328,11 +334,12 @@ def _way_down(kernel: Kernel, found: Optimum) -> FloatArray | None:
     """Return a theta to go on from where variance lowers the criterion, None at an optimum."""
     shape = kernel.basis_shape
     x = shape.rectified(found.x)[None]
-    if near_bounds(shape, x).any():
+    near = bool(near_bounds(shape, x).any())
+    if near:
         again, down = way_down(kernel, x)
         if down[0]:
             return again[0]
-    if not found.converged:
+    if not found.converged or not (near or singular_terms(shape, found.at.Lambdas)):
         return None
     try:
         again, down = far_down(kernel, x, found.at.criterion)

@@ -238,3 +238,17 @@ def test_a_formula_without_bars_is_least_squares(sleepstudy, reml, weighted):
     np.testing.assert_allclose(fit.fitted(), X @ beta, rtol=1e-10)
     at_ml = n * (np.log(2 * np.pi * rss / n) + 1) - np.log(w).sum()
     assert fit.deviance == pytest.approx(at_ml, rel=1e-11)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("columns", ["1", "Days"])
+def test_where_the_moments_are_the_answer_nothing_is_searched(monkeypatch, columns, reml):
+    def searched(*_, **__):
+        raise AssertionError("a search where the start is the optimum")
+
+    monkeypatch.setattr("hierbayes.likelihood.lmm.minimise", searched)
+    frame = hb.load_dataset("sleepstudy")
+    formula = f"Reaction ~ Days + ({columns} | Subject)"
+    assert hb.lmer(formula, frame, reml).converged
+    with pytest.raises(AssertionError):
+        hb.lmer(formula, frame[5:], reml)

@@ -171,9 +171,6 @@ class Point:
 
     def derivatives(self) -> Derivatives:
         """Return gradient and curvature in theta."""
-        if self.at.factor is None:
-            T = self.at.criterion.size
-            return Derivatives(gradient=np.zeros((T, 0)), curvature=np.zeros((T, 0, 0)), slopes=[])
         return derivatives(self.own, self.at)
 
     def gradient(self, *, sigma: float | None = None) -> FloatArray:
