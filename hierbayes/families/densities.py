@@ -90,6 +90,9 @@ def bernoulli(y: FloatArray, mean: Mean, at: Parameters) -> Value:
 
 def binomial(y: FloatArray, mean: Mean, at: Parameters) -> Value:
     """Successes of so many trials, each with probability mu."""
+    if mean.link is LINKS["logit"] and isinstance(mean.eta, np.ndarray | series.Series):
+        n = at["trials"]
+        return series.log_expits(y, n - y, mean.eta) + _log_choose(n, y)
     return binomial_of_logs(y, mean.log, mean.log_complement, at)
 
 

@@ -34,7 +34,9 @@ class _Special:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         from scipy import special
 
-        return getattr(special, name)
+        found: Callable[..., Any] = getattr(special, name)
+        setattr(self, name, found)
+        return found
 
 
 special: Any = _Special()
@@ -62,11 +64,17 @@ class Series(Expression):
         """Return the i-th derivative in x and j-th in z at every point."""
         return np.asarray(self.c[i, j] * (math.factorial(i) * math.factorial(j)))
 
+    def beside(self, other: Value) -> FloatArray:
+        """Return the coefficients in the shape that the points have beside those of an array."""
+        own, shape = self.c.shape, np.shape(other)
+        if shape == own[2:] or not shape:
+            return self.c
+        return np.broadcast_to(self.c, (*own[:2], *np.broadcast_shapes(own[2:], shape)))
+
     def __add__(self, other: Value) -> "Series":
         if isinstance(other, Series):
             return Series(self.c + other.c)
-        shape = np.broadcast_shapes(self.c.shape[2:], np.shape(other))
-        c = np.broadcast_to(self.c, (*self.c.shape[:2], *shape)).copy()
+        c = self.beside(other).copy()
         c[0, 0] += other
         return Series(c, self.slope)
 
@@ -265,6 +273,27 @@ def _log_expit_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
     return found
 
 
+def log_expits(yes: FloatArray, no: FloatArray, x: Value) -> Any:
+    """Yes log p + no log(1 - p) of p = expit(x), both at once; 0 log 0 is 0.
+
+    Derivatives of p are those of its smaller side, which has more digits, but for their signs.
+    """
+    at = x.value if isinstance(x, Series) else x
+    below, odds = at < 0, np.exp(-np.abs(at))
+    far = np.where(below, yes, -no)
+    value = np.where(far == 0, 0.0, far * at) - (yes + no) * np.log1p(odds)
+    if not isinstance(x, Series):
+        return value
+    larger = 1.0 / (1.0 + odds)
+    smaller = odds * larger
+    p, q = np.where(below, smaller, larger), np.where(below, larger, smaller)
+    derivatives, total = [value, yes * q - no * p], -(yes + no)
+    for r in range(1, sum(x.c.shape[:2]) - 2):
+        slope = total * _polynomial(smaller, _expit_polynomial(r))
+        derivatives.append(slope if r % 2 else np.where(below, slope, -slope))
+    return composed(Series(x.beside(value), x.slope), derivatives)
+
+
 def _ndtr_derivatives(x: FloatArray, orders: int) -> list[FloatArray]:
     """Return Phi; its r-th derivative is a Hermite polynomial x density."""
     density = np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
@@ -387,7 +416,11 @@ def constant(value: Any, like: Series) -> Series:
 
 def times(weight: FloatArray, x: Value) -> Any:
     """Weight * x with 0 where the weight is 0, whatever x is there (0 log 0)."""
-    return where(weight == 0, 0.0, weight * x)
+    nothing = weight == 0
+    if isinstance(x, Series):
+        product = x * weight
+        return Series(np.where(nothing, 0.0, product.c)) if np.any(nothing) else product
+    return where(nothing, 0.0, weight * x)
 
 
 def log_sum(a: Value, b: Value) -> Any:

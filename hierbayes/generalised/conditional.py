@@ -369,9 +369,11 @@ class Conditional:
 
     def values(self, phi: FloatArray) -> FloatArray:
         """Return v (..., d) at coordinates phi (..., d)."""
+        if not self.coordinates:
+            return phi
         pairs = zip(self.coordinates, np.moveaxis(phi, -1, 0), strict=True)
         found = [coordinate.transform.inverse(x) for coordinate, x in pairs]
-        return np.stack(found, axis=-1) if found else np.empty_like(phi)
+        return np.stack(found, axis=-1)
 
     def parameters(self, phi: FloatArray) -> dict[str, FloatArray]:
         """Further parameters by name at phi (..., d): each (...), thresholds (..., K)."""

@@ -145,13 +145,13 @@ def inner(left: Sequence[FloatArray], right: Sequence[FloatArray]) -> FloatArray
 def _solved(information: FloatArray, right: FloatArray, *, least: float) -> FloatArray:
     """Solve for coefficients; along what separates the response hardly any curvature is left."""
     try:
-        root = np.linalg.cholesky(information)
+        np.linalg.cholesky(information)
     except np.linalg.LinAlgError:
         size, axes = np.linalg.eigh(information)
         if size[0] < -NEGATIVE * least:
             raise
         return np.asarray(axes / np.maximum(size, least) @ (axes.T @ right))
-    return np.asarray(np.linalg.solve(root.T, np.linalg.solve(root, right)))
+    return np.asarray(np.linalg.solve(information, right))
 
 
 def at_effects(

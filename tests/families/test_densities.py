@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from hierbayes.families.builtin import FAMILIES
+from hierbayes.families.densities import binomial_of_logs
 from hierbayes.families.family import Mean
+from hierbayes.families.series import variable
 
 VALUES = {
     "sigma": 1.3,
@@ -216,3 +218,29 @@ def test_probabilities_far_out_keep_their_logarithms(link, eta):
     found = family.derivatives(y, np.full(3, eta), at, order=2)
     assert np.isfinite(found.c).all()
     assert (found.derivative(2) <= 0).all()
+
+
+def test_a_binomial_of_logits_is_that_of_the_two_logarithms():
+    family = FAMILIES["binomial"]
+    n = np.array([0.0, 5.0, 5.0, 5.0, 9.0, 9.0])
+    y, at = np.array([0.0, 0.0, 5.0, 2.0, 3.0, 9.0]), {"trials": n}
+    eta = np.array([0.3, -40.0, 40.0, 0.0, 6.0, -6.0])
+    x = variable(eta, order=4)
+    mean = Mean(eta=x, link=family.link)
+    both = binomial_of_logs(y, mean.log, mean.log_complement, at)
+    found = family.derivatives(y, eta, at, order=4)
+    np.testing.assert_allclose(found.c[:2], both.c[:2], rtol=1e-13)
+    np.testing.assert_allclose(found.c[2:], both.c[2:], rtol=1e-12, atol=1e-15)
+    # those of p and of 1 - p are alike, and the smaller one has all digits
+    mirrored = family.derivatives(n - y, -eta, at, order=4)
+    signs = (-1.0) ** np.arange(5)[:, None, None]
+    np.testing.assert_allclose(found.c[1:], (signs * mirrored.c)[1:], rtol=1e-15)
+
+
+def test_a_binomial_of_logits_has_no_product_of_zero_and_infinity():
+    family, ends = FAMILIES["binomial"], np.array([-np.inf, np.inf])
+    with np.errstate(invalid="ignore"):
+        found = family.log_density(
+            np.array([0.0, 7.0]), Mean(eta=ends, link=family.link), {"trials": np.full(2, 7.0)}
+        )
+    np.testing.assert_allclose(found, 0.0, atol=1e-14)
