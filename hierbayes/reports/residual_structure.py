@@ -1,7 +1,7 @@
 """Blocks of residuals that are correlated or of unequal variance, in a summary."""
 
-from hierbayes.render.blocks import Blocks, Table
-from hierbayes.render.numbers import format_common
+from hierbayes.render.blocks import Blocks
+from hierbayes.reports.varcorr import residual_blocks
 from hierbayes.results.linear_fit import LinearFit
 
 
@@ -16,17 +16,8 @@ def residual_structure_blocks(fit: LinearFit, digits: int) -> Blocks:
     """Show strata, coefficients and correlations; nothing of independent residuals of one sd."""
     if fit.residual is None:
         return ()
-    rows = fit.varcorr().residual
-    if not rows:
-        return ()
-    cells = format_common([row.value for row in rows], digits)
-    columns = [
-        ("Groups", [row.group for row in rows]),
-        ("Name", [row.label for row in rows]),
-        ("Estimate", cells),
-    ]
     given = fit.spec.arguments
     said = [f"sigma {given.sigma.strip()}"] if given.sigma is not None else []
     said += [] if fit.design.residual is None else [fit.design.residual.call]
     head = f"Structure of the residuals: {', '.join(said)}"
-    return (Table(columns, None, head, head=head, labels=2, layout="left"),)
+    return residual_blocks(fit.varcorr(), digits=digits, head=head)

@@ -1,5 +1,7 @@
 """Variance components in blocks: ``print(VarCorr(fit))`` and the table in lme4's summary."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray
@@ -13,8 +15,32 @@ UNKNOWN = "undetermined"  # by the data; an sd is NaN for no other reason
 
 
 def varcorr_blocks(varcorr: VarCorr, digits: int = VARCORR_DIGITS) -> Blocks:
-    """Show standard deviations and correlations as lme4's ``print(VarCorr(fit))``."""
-    return (variance_table(varcorr, digits=digits),)
+    """Show standard deviations and correlations as lme4's ``print(VarCorr(fit))``.
+
+    Below it stands what residuals have that are correlated or of unequal variance.
+    """
+    more = residual_blocks(varcorr, digits=digits, head="Structure of the residuals:")
+    return (variance_table(varcorr, digits=digits), *more)
+
+
+def residual_blocks(varcorr: VarCorr, *, digits: int, head: str) -> Blocks:
+    """Show sds of strata, coefficients of log sds and correlations, a column for each kind."""
+    rows = varcorr.residual
+    kinds = {
+        "Std.Dev.": [row.is_sd for row in rows],
+        "Coef.": [not row.is_sd and row.group == "Residual" for row in rows],
+        "Corr": [row.group != "Residual" for row in rows],
+    }
+    columns = [("Groups", [row.group for row in rows]), ("Name", [row.label for row in rows])]
+    for name, own in kinds.items():
+        if any(own):
+            shown = [row.value for row, is_own in zip(rows, own, strict=True) if is_own]
+            is_corr = name == "Corr"
+            cells = iter(
+                _decimals(shown, max(2, digits - 2)) if is_corr else format_common(shown, digits)
+            )
+            columns.append((name, [next(cells) if is_own else "" for is_own in own]))
+    return (Table(columns, None, head, head=head, labels=2, layout="left"),) if rows else ()
 
 
 def variance_table(
@@ -107,9 +133,13 @@ def _pattern_cells(term: VarCorrTerm, decimals: int) -> list[str] | None:
     rho = [value for name, value in term.parameters if name == "cor_rho"]
     if word == "toep":
         rho = [float(r) for r in term.corr[1:, 0]]
-    rounded = [round_half_even(r, decimals) for r in rho]
-    cells = format_common(rounded, PRINT_DIGITS, min_decimals=decimals, missing="NaN")
+    cells = _decimals(rho, decimals)
     return [*cells[:-1], f"{cells[-1]} ({word})"] if cells else []
+
+
+def _decimals(correlations: Sequence[float], decimals: int) -> list[str]:
+    rounded = [round_half_even(r, decimals) for r in correlations]
+    return format_common(rounded, PRINT_DIGITS, min_decimals=decimals, missing="NaN")
 
 
 def lower_triangle_cells(corr: FloatArray, decimals: int) -> list[list[str]]:

@@ -83,7 +83,11 @@ def reference_fit(fit_id: str) -> SimpleNamespace:
         weighted=record["weights"] is not None,
         residual=None,
         design=SimpleNamespace(
-            formula=parse_formula(record["formula"]), formulas={}, known_sd=None, keeps_rows=True
+            formula=parse_formula(record["formula"]),
+            formulas={},
+            residual=None,
+            known_sd=None,
+            keeps_rows=True,
         ),
         spec=SimpleNamespace(
             arguments=SimpleNamespace(weights=record["weights"], offset=record["offset"])
@@ -123,6 +127,7 @@ def least_squares_fit(case: dict[str, Any]) -> SimpleNamespace:
             weights=weights,
             formula=parse_formula(case["formula"]),
             formulas={},
+            residual=None,
             known_sd=None,
             keeps_rows=True,
         ),

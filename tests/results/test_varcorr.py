@@ -66,3 +66,24 @@ def test_a_second_term_of_a_factor_has_its_own_name():
     fit = hb.lmer("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", data)
     assert [term.name for term in fit.varcorr().terms] == ["Subject", "Subject.1"]
     assert fit.varcorr().sigma == fit.sigma
+
+
+def test_residuals_of_visits_stand_below_it_by_names_that_say_which():
+    data = hb.load_dataset("Orthodont")
+    shown = hb.lmer("distance ~ age", data, residual="us(age | Subject)").varcorr()
+    lines = [line for line in str(shown).splitlines() if line]
+    assert lines[:3] == [
+        " Groups   Name Std.Dev.",
+        f" Residual      {shown.sigma:.4f}  ",
+        "Structure of the residuals:",
+    ]
+    below = [line.split() for line in lines[4:]]
+    assert [row[:2] for row in below] == [
+        *(["Residual", f"age{visit}"] for visit in (10, 12, 14)),
+        *(
+            ["Subject", f"age{later}.age{earlier}"]
+            for later, earlier in [(10, 8), (12, 8), (12, 10), (14, 8), (14, 10), (14, 12)]
+        ),
+    ]
+    values = [row.value for row in shown.residual]
+    np.testing.assert_allclose([float(row[-1]) for row in below], values, atol=5.1e-4)

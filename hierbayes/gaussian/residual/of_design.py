@@ -193,11 +193,11 @@ def _check_pairs(series: Series) -> None:
 
 
 def _correlation_names(series: Series, structure: ResidualStructure) -> list[str]:
-    group, word = series.term.group, series.term.word
+    group, word, label = series.term.group, series.term.word, series.term.inner_label
     if isinstance(structure.correlation, Unstructured):
         rows, columns = np.tril_indices(len(series.visits), -1)
         return [
-            f"cor_{series.visits[i]}.{series.visits[j]}|{group}"
+            f"cor_{label}{series.visits[i]}.{label}{series.visits[j]}|{group}"
             for i, j in zip(rows, columns, strict=True)
         ]
     return [f"cor_{word}|{group}"]
