@@ -16,7 +16,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
-from hierbayes.gaussian.marginal import Evaluation, Kernel
+from hierbayes.gaussian.marginal import Evaluation
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
 from hierbayes.gaussian.residual.kernel import Point, ResidualKernel
@@ -64,9 +64,9 @@ class ResidualLmmFit:
 class JointCriterion(Problem[Evaluation]):
     """The criterion of theta and phi, one point x (k + d,) after the other."""
 
-    def __init__(self, kernel: ResidualKernel, at: Kernel) -> None:
+    def __init__(self, kernel: ResidualKernel) -> None:
         self.kernel = kernel
-        self.shape = at.basis_shape
+        self.shape = kernel.shape.in_basis(kernel.products.anchor.z_bases)
         self.k = self.shape.n_theta
 
     def take(self, rows: IntArray) -> "JointCriterion":
@@ -137,9 +137,9 @@ class SmallCriterion(JointCriterion):
     Points that far apart cost next to nothing beside each other where they are small.
     """
 
-    def __init__(self, own: OneFactor) -> None:
-        self.kernel, self.shape, self.k = own.kernel, own.shape, own.shape.n_theta
-        self.own = own
+    def __init__(self, kernel: ResidualKernel) -> None:
+        super().__init__(kernel)
+        self.own = OneFactor(kernel=kernel, shape=self.shape)
 
     def at(self, x: FloatArray) -> Locals[Evaluation]:
         """Return the criterion at points (m, k + d)."""
@@ -167,13 +167,6 @@ def _part(there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation]:
     gradient, curvature = there.derivatives()
     part = gradient[rows], curvature[rows]
     return Locals(there.value[rows], lambda: part, [there.states[i] for i in rows.tolist()])
-
-
-def joint_criterion(kernel: ResidualKernel, at: Kernel) -> JointCriterion:
-    """Return the criterion of theta and phi as it is quickest; ``at`` is the kernel at one phi."""
-    if is_small(kernel):
-        return SmallCriterion(OneFactor(kernel=kernel, shape=at.basis_shape))
-    return JointCriterion(kernel, at)
 
 
 def _derivatives(points: Sequence[Point]) -> tuple[FloatArray, FloatArray]:
@@ -232,11 +225,10 @@ def _best_start(
     small sd may say the effects, or the effects may be none and all correlation the residuals'.
     """
     phis = np.array(_first_phis(kernel))
-    first = kernel.at(phis[0])
-    problem = joint_criterion(kernel, first)
+    problem = SmallCriterion(kernel) if is_small(kernel) else JointCriterion(kernel)
     k = problem.k
     sizes = SIZES if k else (1.0,)
-    theta = moment_start(first) if k else np.empty(0)
+    theta = moment_start(kernel.at(phis[0])) if k else np.empty(0)
     x = np.array([np.concatenate([size * theta, phi]) for size in sizes for phi in phis])
     there = safely(problem, x)
     order = np.argsort(there.value, kind="stable")
@@ -310,6 +302,8 @@ def _at_ends(phi: FloatArray, residuals: DesignResiduals) -> tuple[Finding, ...]
     if not isinstance(residuals.structure.correlation, Bounded):
         return ()
     at = [i for i in range(G, phi.size) if abs(phi[i]) > AT_END]
+    if not at:
+        return ()
     value = residuals.values(phi[None])[0]
     return tuple(
         Finding(

@@ -148,15 +148,17 @@ class Serial(Bounded):
         f = r**self.gaps
         # dr / r of r between 0 and 1 is 2 (1 - r), whatever is left of r
         df = self.gaps * (2 * (1 - r) * f if not self.lower else r ** (self.gaps - 1) * dr)
-        left = 1 - f**2
-        ones = np.ones_like(r)
-        value = np.concatenate([ones, f**2 / left, -f / left], axis=1)
-        slope = np.concatenate([0 * ones, 2 * f * df / left**2, -df * (1 + f**2) / left**2], axis=1)
+        g, own = f.shape[1], 1 / (1 - f**2)
+        value, slope = np.empty((r.size, 1 + 2 * g)), np.empty((r.size, 1, 1 + 2 * g))
+        turned = df * own**2
+        value[:, 0], slope[:, 0, 0] = 1.0, 0.0
+        value[:, 1 : 1 + g], value[:, 1 + g :] = f**2 * own, -f * own
+        slope[:, 0, 1 : 1 + g], slope[:, 0, 1 + g :] = 2 * f * turned, -turned * (1 + f**2)
         return Kinds(
             value=value,
-            slope=slope[:, None],
-            log_det=np.log(left) @ self.counts,
-            log_det_slope=((-2 * f * df / left) @ self.counts)[:, None],
+            slope=slope,
+            log_det=-np.log(own) @ self.counts,
+            log_det_slope=((-2 * f * df * own) @ self.counts)[:, None],
         )
 
 

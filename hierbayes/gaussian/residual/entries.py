@@ -10,6 +10,8 @@ Entries of the same kind and the same two sds are one class: they have the same 
 parameters are. Where the design repeats there are few classes.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
@@ -38,7 +40,7 @@ class Spread:
     index: IntArray
     D: FloatArray
 
-    @property
+    @cached_property
     def counts(self) -> FloatArray:
         """How many rows have each, shape (S,)."""
         return np.bincount(self.index, minlength=self.D.shape[0]).astype(np.float64)
@@ -94,6 +96,13 @@ class ResidualStructure:
         """Return what entries are made of, at phi (T, d)."""
         gamma, rest = phi[:, : self.n_spreads], phi[:, self.n_spreads :]
         kinds = self.correlation.kinds(rest)
+        if not self.n_spreads:
+            return Factors(
+                kinds=kinds,
+                inverse_sd=np.ones((phi.shape[0], 1)),
+                log_det=kinds.log_det,
+                log_det_slope=kinds.log_det_slope,
+            )
         log_sd = gamma @ self.spread.D.T
         counts = self.spread.counts
         log_det = kinds.log_det + 2 * log_sd @ counts

@@ -142,8 +142,8 @@ class ResidualProducts:
 
     def weights(self, factors: Factors) -> FloatArray:
         """Factors c (T, K) of the classes."""
-        s = factors.inverse_sd
-        return np.asarray(factors.kinds.value[:, self.kind] * s[:, self.left] * s[:, self.right])
+        s, value = factors.inverse_sd, factors.kinds.value[:, self.kind]
+        return value if not self.structure.n_spreads else value * s[:, self.left] * s[:, self.right]
 
     def stacked(self, factors: Factors) -> Stacked:
         """Return the products at T points."""
@@ -169,6 +169,9 @@ class ResidualProducts:
     def along_classes(self, factors: Factors, inner: FloatArray) -> FloatArray:
         """Return derivatives in phi (T, d) from those in the factors of the classes (T, K)."""
         D, s = self.structure.spread.D, factors.inverse_sd
+        if not self.structure.n_spreads:
+            kinds = factors.kinds.slope[:, :, self.kind]
+            return np.asarray((kinds @ inner[:, :, None])[:, :, 0])
         both = s[:, self.left] * s[:, self.right]
         own = inner * factors.kinds.value[:, self.kind] * both
         of_spread = -own @ (D[self.left] + D[self.right])
