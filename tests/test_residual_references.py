@@ -33,16 +33,7 @@ def named(record) -> str:
     return " ".join(str(part) for part in (*parts, record["sigma"], record["method"]))
 
 
-def cases():
-    """What looks around longest is slow, and ML of what is there by REML."""
-    for record in RECORDS:
-        mixed = "|" in record["formula"]
-        slow = mixed and (record["method"] == "ml" or "car1" in (record["residual"] or ""))
-        slow |= mixed and record["sigma"] in ("~ log(Time)", "~ Sex + age", "~ pressure")
-        yield pytest.param(record, id=named(record), marks=[pytest.mark.slow] * slow)
-
-
-@pytest.mark.parametrize("record", list(cases()))
+@pytest.mark.parametrize("record", RECORDS, ids=named)
 def test_the_criterion_is_never_above_the_references(record) -> None:
     given = {name: record[name] for name in ("residual", "sigma") if record[name]}
     with warnings.catch_warnings():

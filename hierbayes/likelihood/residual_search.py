@@ -16,10 +16,11 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
+from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.marginal import Evaluation
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
-from hierbayes.gaussian.residual.kernel import Point, ResidualKernel
+from hierbayes.gaussian.residual.kernel import Point, ResidualKernel, centred
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 from hierbayes.gaussian.residual.one_factor import OneFactor, is_small
 from hierbayes.gaussian.residual.products import ResidualProducts
@@ -185,7 +186,8 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
     DataError
         If the criterion can't be computed, or the data do not tell the parameters apart.
     """
-    problem, x, there = _best_start(kernel)
+    middle = centred(kernel)
+    problem, x, there = _best_start(middle)
     k = problem.k
     goal = Goal(decrement=DECREMENT_GOAL + GOAL_PER_ROW * kernel.products.n_obs, polished=True)
     best: LmmFit | None = None
@@ -195,13 +197,16 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
         if not np.isfinite(joint.value[0]):
             raise DataError(NO_RESIDUALS)
         steps += int(joint.steps[0])
-        theta, phi = joint.x[0, :k], joint.x[0, k:]
+        phi = joint.x[0, k:]
+        unit = _unit(kernel, middle, problem.shape, phi)
         at_phi = kernel.at(phi)
         is_there = bool(joint.converged[0])
-        best = fit_lmm(design, at_phi, start=theta if k else None, is_there=is_there)
+        start = joint.x[0, :k] * unit if k else None
+        best = fit_lmm(design, at_phi, start=start, is_there=is_there)
         if float(best.at.criterion[0]) > float(joint.value[0]) - LOWER:
             break
-        x, there = np.concatenate([at_phi.in_basis(best.theta) if k else theta, phi]), None
+        theta = at_phi.in_basis(best.theta) / unit if k else np.empty(0)
+        x, there = np.concatenate([theta, phi]), None
     assert best is not None
     _check_told_apart(joint.curvature[0], joint.x[0], residuals, k)
     found = LmmFit(
@@ -214,6 +219,18 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
         steps=best.steps + steps,
     )
     return ResidualLmmFit(found=found, phi=phi, findings=_at_ends(phi, residuals))
+
+
+def _unit(
+    kernel: ResidualKernel, middle: ResidualKernel, shape: CovarianceShape, phi: FloatArray
+) -> FloatArray:
+    """Sd of the middle of the rows in that of the reference, at scales of theta; one elsewhere."""
+    structure = kernel.products.structure
+    shift = (structure.spread.D - middle.products.structure.spread.D)[0]
+    has_scale = shape.is_diagonal.copy()
+    for at, _, _ in shape.factor_entries:
+        has_scale[at] = True
+    return np.where(has_scale, np.exp(shift @ phi[: structure.n_spreads]), 1.0)
 
 
 def _best_start(

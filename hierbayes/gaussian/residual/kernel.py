@@ -12,6 +12,7 @@ that in phi follows from those of the few factors that products are made of.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -158,6 +159,20 @@ def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKerne
         if not products_determine_all(first, shape, sigma_known=False, safe=GRAM_CLEAR):
             raise not_supported("residual-undetermined")
     return ResidualKernel(products=products, shape=shape, pattern=pattern, method="reml")
+
+
+def centred(kernel: ResidualKernel) -> ResidualKernel:
+    """Return the kernel whose reference has the middle of the rows' log sds.
+
+    With few rows near the reference, or none, its sd follows from all other parameters, which then
+    can't be searched one by one. The criterion at phi is the same where theta is relative to the
+    sd in the middle.
+    """
+    products = kernel.products
+    spread = products.structure.spread
+    D = spread.D - spread.counts @ spread.D / spread.counts.sum()
+    structure = replace(products.structure, spread=replace(spread, D=D))
+    return replace(kernel, products=replace(products, structure=structure))
 
 
 @record(kw_only=False)

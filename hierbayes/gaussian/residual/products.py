@@ -25,6 +25,7 @@ from hierbayes.gaussian.residual.entries import Factors, ResidualStructure
 # the products are kept: a sum over classes is ten times as quick as one over entries.
 KEPT = 10
 MOST_CLASSES = 5000
+FEW = 500_000  # so few numbers are kept in any case: what counts then are calls
 
 
 @record
@@ -262,7 +263,7 @@ def _are_kept(found: ResidualProducts) -> bool:
     sizes = [(J, z.shape[0]) for J, z in zip(found.units.n_levels, found.units.z, strict=True)]
     numbers = c * c + sum(J * q * (q + c) for J, q in sizes)
     passes = c + sum(q * (q + c) for _, q in sizes)
-    return K <= MOST_CLASSES and K * numbers <= KEPT * N * passes
+    return K <= MOST_CLASSES and K * numbers <= max(KEPT * N * passes, FEW)
 
 
 def _units(
