@@ -268,6 +268,14 @@ _ROWS = (
         "version.",
     ),
     Limit(
+        key="fitted-sds",
+        feature="What takes residual sds for known functions of the data, where `fitted` stands in "
+        "the formula of sigma",
+        kinds=EVERY,
+        sentence="{what} does not know residual sds that follow from fitted values in this "
+        "version.",
+    ),
+    Limit(
         key="residual-of-family",
         feature="Correlated residuals, `residual=`, of other families and links",
         kinds=("glmer", "other families"),

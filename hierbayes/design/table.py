@@ -6,14 +6,15 @@ DuckDB ...) end in the same kinds of values; narwhals is imported only for the l
 
 import zlib
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from hierbayes.arrays import IntArray
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.design.alignment import aligned
 from hierbayes.design.columns import arrow_dictionary, typed
 from hierbayes.design.text_file import read_text_table, read_workbook, separator_hint
@@ -48,6 +49,7 @@ class Table:
     """
 
     counts: IntArray | None = None
+    made: frozenset[str] = frozenset()  # columns that are not of the data
 
     def __init__(self, n_rows: int, index: pd.Index) -> None:
         self.n_rows = n_rows
@@ -66,6 +68,20 @@ class Table:
         if known is None:
             known = self._columns[name] = self._read(name)
         return known
+
+    def with_made(self, name: str, values: FloatArray) -> Self:
+        """Return a table with one column more, which is not of the data, (n_rows,)."""
+        other = copy(self)
+        other._columns = self._columns | {name: values}
+        other.made = self.made | {name}
+        return other
+
+    def of_data(self) -> Self:
+        """Return the table without columns that are not of the data."""
+        other = copy(self)
+        other._columns = {k: v for k, v in self._columns.items() if k not in self.made}
+        other.made = frozenset()
+        return other
 
     def caution(self, name: str, sentence: str) -> None:
         """Say of a column of categories why it is no predictor as it stands."""

@@ -33,6 +33,7 @@ from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.tidy import check_level
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 from hierbayes.wording import shown
 
 # REML has no likelihood to profile over fixed effects; the corner of the table says what is beside
@@ -117,6 +118,8 @@ def confint(
     check_option("interval", interval, BootstrapInterval)
     fit = checked_fit(fit, "confint")
     chosen = chosen_parameters(fit, parameters)
+    if method != "wald" and fit.spec.has_fitted_sds:
+        raise unknown_fitted_sds(f"confint(method={method!r})")
     if method == "profile":
         return _profiled(fit, chosen, level)
     if method == "bootstrap":

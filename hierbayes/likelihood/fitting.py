@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hierbayes.errors import DesignWarning, OptionError
 from hierbayes.gaussian.kernel import one_thread_for
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate
 from hierbayes.likelihood.answers import check_bounded, check_sigma, check_told_apart
+from hierbayes.likelihood.fitted_sds import fit_to_fitted
 from hierbayes.likelihood.lmm import LmmFit, all_findings, fit_lmm
 from hierbayes.likelihood.no_residual import beside_no_residual
 from hierbayes.likelihood.residual_search import search
@@ -81,13 +83,21 @@ def fit_linear(spec: Specification, method: Method) -> LinearFit:
 
 def fit_residuals(spec: Specification, method: Method) -> LinearFit:
     """Fit a Gaussian model whose residuals are correlated or of unequal variance."""
+    if spec.has_fitted_sds:
+        found = fit_to_fitted(spec, partial(_fit_residuals, method=method))
+    else:
+        found = _fit_residuals(spec, method)
+    issue(found.findings)
+    return found
+
+
+def _fit_residuals(spec: Specification, method: Method) -> LinearFit:
     check_told_apart(spec.design)
     with one_thread_for(spec.design):
         kernel = spec.residual_kernel(method)
         found = search(spec.design, kernel, spec.residuals)
         check_bounded(spec.design, found.found)
     findings = (*all_findings(spec.design, found.found), *found.findings)
-    issue(findings)
     return replace(_found(spec, found.found, findings), residual=ResidualEstimate(phi=found.phi))
 
 

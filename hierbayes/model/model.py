@@ -21,6 +21,7 @@ from hierbayes.options import (
     Sampler,
     check_flag,
 )
+from hierbayes.results.fitted_sds_calls import check_knows_fitted_sds
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prior_table import PriorTable
 from hierbayes.results.residual_calls import check_knows_residuals
@@ -75,6 +76,8 @@ class Model(Specified):
         Formulas of further parameters of the family, with nothing left of ``~``: ``sigma="~ x + (x
         | g)"`` lets the residual sd hang on x and differ by g. The predictor is on the log scale,
         of psi and zi (1 - psi, the probability of a zero that is no count) on that of logits.
+        ``sigma="~ log(fitted)"`` has residual sds that are a power of the fitted values, by REML
+        and ML.
     residual : str
         Correlation of the residuals of a Gaussian model within series: ``"ar1(time | subject)"`` of
         rows at whole times, ``"car1(time | subject)"`` at any, ``"cs(1 | block)"`` one correlation,
@@ -156,6 +159,8 @@ class Model(Specified):
     def _refuses(self, called: str) -> None:
         """Refuse a call that takes residuals to be independent; see ``calls.py``."""
         spec = vars(self).get("spec")  # none yet while it is made
+        if spec is not None and spec.has_fitted_sds:
+            check_knows_fitted_sds(called)
         if spec is not None and spec.design.residual is not None:
             check_knows_residuals(called)
 

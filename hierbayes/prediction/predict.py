@@ -68,6 +68,7 @@ from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.prediction_request import PredictionRequest
 from hierbayes.results.prediction_table import included, prediction_table
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 from hierbayes.wording import warn
 
 SHOWN_LEVELS = 5
@@ -91,6 +92,8 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
                 total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
+    if fit.spec.has_fitted_sds:
+        raise unknown_fitted_sds(f"predict(interval={interval!r})")
     if fit.residual is not None:
         raise unknown_residuals(f"predict(interval={interval!r})")
     new_response = interval == "prediction"

@@ -169,7 +169,13 @@ def _of_residuals(spec: Specification) -> str:
         else f"their inverse covariance has {own.kind.size} different entries, too many to keep "
         "cross-products of each: every evaluation sums over the rows."
     )
-    return f"Residuals: beside sigma, the sd of the reference, they have {names}; {way}"
+    said = f"Residuals: beside sigma, the sd of the reference, they have {names}; {way}"
+    if spec.has_fitted_sds:
+        said += (
+            " The fitted values in the formula of sigma are those of a fit before: fits are "
+            "repeated until they stay, and each makes its cross-products from the rows anew."
+        )
+    return said
 
 
 def _memory(pattern: Pattern) -> str:

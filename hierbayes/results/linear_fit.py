@@ -18,6 +18,7 @@ from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.gaussian.residual.root import whitened
 from hierbayes.options import Method
+from hierbayes.results.fitted_sds_calls import check_knows_fitted_sds
 from hierbayes.results.interval_parameters import (
     own_parameters,
     parameter_labels,
@@ -299,6 +300,8 @@ class LinearFit(LikelihoodFit):
 
     def _refuses(self, called: str) -> None:
         """Refuse a call that takes residuals to be independent and of one sd; see ``calls.py``."""
+        if self.spec.has_fitted_sds:
+            check_knows_fitted_sds(called)
         if self.residual is not None:
             check_knows_residuals(called)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hierbayes.arrays import FloatArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.alignment import aligned
 from hierbayes.design.build import build_design
@@ -33,6 +34,12 @@ from hierbayes.naming.variable_names import (
 )
 from hierbayes.options import check_flag, shown
 from hierbayes.relatedness.given import known_covariances
+from hierbayes.specification.fitted_values import (
+    FITTED,
+    least_squares,
+    means_fitted,
+    with_fitted_column,
+)
 from hierbayes.specification.magnitudes import check_magnitudes, check_residuals
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.streams.source import Source
@@ -94,6 +101,10 @@ def specify(
         )
     )
     residual = _residual_term(given, response_family, formula_read)
+    if not means_fitted(formulas, table, response_family):
+        table = table.of_data() if table.made else table
+    elif FITTED not in table.made:
+        table = _with_first_fitted(formula_read, table, given)
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
         raise not_supported("cov-families", family=response_family.name)
@@ -135,6 +146,20 @@ def specify(
     if given.priors is not None:
         _ = spec.priors  # an error belongs to the line that gave them
     return spec
+
+
+def _with_first_fitted(formula: Formula, table: Table, given: Arguments) -> Table:
+    """Return a table with fitted values of least squares, to begin with."""
+    asked = {name: getattr(given, name) for name in ("weights", "offset", "known_sd", "contrasts")}
+    plain = build_design(formula, table, allow_saturated=True, **asked)
+    return with_fitted_column(table, plain, least_squares(plain))
+
+
+def with_fitted_values(spec: Specification, fitted: FloatArray) -> Specification:
+    """Return the specification with other fitted values (n,) in the formula of sigma."""
+    table = with_fitted_column(spec.table, spec.design, fitted)
+    other = specify(spec.formula.source, table, spec.arguments, data_name=spec.data_name)
+    return other.with_response(spec.design.y) if spec.response_given else other
 
 
 def _residual_term(given: Arguments, family: Family, formula: Formula) -> ResidualTerm | None:

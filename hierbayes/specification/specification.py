@@ -36,6 +36,7 @@ from hierbayes.gaussian.residual.of_design import DesignResiduals, is_structured
 from hierbayes.gaussian.residual.products import residual_products
 from hierbayes.linalg.rank import column_basis, columns_beside_constant
 from hierbayes.options import Method
+from hierbayes.specification.fitted_values import FITTED
 from hierbayes.specification.magnitudes import check_residuals, check_sizes
 from hierbayes.specification.response import check_categories, checked_response
 
@@ -148,6 +149,11 @@ class Specification:
     def has_residual_structure(self) -> bool:
         """Whether residuals are Gaussian, and correlated or of unequal variance by a formula."""
         return self.family.is_linear and is_structured(self.design)
+
+    @property
+    def has_fitted_sds(self) -> bool:
+        """Whether fitted values of the model stand in the formula of sigma."""
+        return FITTED in self.table.made
 
     @cached_property
     def residuals(self) -> DesignResiduals:

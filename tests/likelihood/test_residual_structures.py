@@ -10,6 +10,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.gaussian.residual.root import coloured, whitened
 from hierbayes.intervals.residual_curvature import residual_curvature
+from hierbayes.results.fitted_sds_calls import OF_FITTED_SDS
 from hierbayes.results.residual_calls import KNOWN
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
@@ -249,3 +250,45 @@ def test_rows_that_make_up_for_each_other_end_at_the_bound_without_words_of_nump
         fit = hb.lmer("y ~ 1", data, residual="cs(1 | g)")
     assert [str(one.message)[:3] for one in told] == ["The"]
     assert fit.varcorr().to_frame()["sdcor"].iloc[-1] == pytest.approx(-0.2)
+
+
+def test_fitted_values_in_the_formula_of_sigma_are_those_of_the_fit() -> None:
+    fit = hb.lmer("distance ~ age * Sex", orthodont(), sigma="~ log(fitted)")
+    sds = fit.fitted().to_numpy() ** fit.spec.residuals.values(fit.residual.phi[None])[0, 0]
+    np.testing.assert_allclose(fit.relative_sds, sds, rtol=1e-7)
+    # with these as a covariate it is the same fit
+    data = orthodont().assign(mean=fit.fitted().to_numpy())
+    again = hb.lmer("distance ~ age * Sex", data, sigma="~ log(mean)")
+    assert fit.criterion == pytest.approx(again.criterion, abs=1e-7)
+    assert "repeated until they stay" in fit.model.explain()
+    other = fit.refit(fit.design.y[::-1].copy())
+    backwards = orthodont().assign(distance=fit.design.y[::-1])
+    afresh = hb.lmer("distance ~ age * Sex", backwards, sigma="~ log(fitted)")
+    assert other.criterion == pytest.approx(afresh.criterion, abs=1e-6)
+    assert fit.update(". ~ . - age:Sex").spec.has_fitted_sds
+    # a column of the data is what the formula says
+    own = hb.Model("distance ~ age * Sex", data.assign(fitted=1 + data["age"]), sigma="~ fitted")
+    assert not own.spec.has_fitted_sds
+
+
+OF_FITTED = {
+    "sample": lambda fit: fit.model.sample(),
+    "to_pymc": lambda fit: fit.model.to_pymc(),
+    "save": lambda fit: fit.save("never_written.hb"),
+    "simulate": lambda fit: fit.simulate(1),
+    "anova": lambda fit: hb.anova(fit, fit),
+    "predict": lambda fit: fit.predict(interval="confidence"),
+    "profile": lambda fit: hb.confint(fit, method="profile"),
+    "bars": lambda fit: hb.Model("distance ~ age", orthodont(), sigma="~ fitted + (1 | Subject)"),
+}
+
+
+def test_what_takes_sds_for_known_refuses_those_of_fitted_values() -> None:
+    fit = hb.lmer("distance ~ age * Sex", orthodont(), sigma="~ fitted")
+    for name, asked in OF_FITTED.items():
+        with pytest.raises(hb.NotSupportedError, match="follow from fitted values"):
+            asked(fit)
+            raise AssertionError(name)
+    assert fit.predict(orthodont().head(3)).shape == (3,)
+    for called in OF_FITTED_SDS:
+        assert called in KNOWN
