@@ -156,10 +156,15 @@ class Products:
     def explained_alone(self) -> tuple[FloatArray, ...]:
         """Per factor the part of [X y]'W[X y] that its levels explain alone, (p + 1, p + 1)."""
         found = []
-        for A, columns in zip(self.zz, self.zxy, strict=True):
-            half = solve_lower_stack(_root_of_levels(A), columns).reshape(-1, columns.shape[2])
+        for root, columns in zip(self.level_roots, self.zxy, strict=True):
+            half = solve_lower_stack(root, columns).reshape(-1, columns.shape[2])
             found.append(half.T @ half)
         return tuple(found)
+
+    @cached_property
+    def level_roots(self) -> tuple[FloatArray, ...]:
+        """Per factor the Cholesky factors of zz, (J, q, q), with next to nothing added."""
+        return tuple(_root_of_levels(A) for A in self.zz)
 
     @property
     def zxy(self) -> list[FloatArray]:
@@ -509,7 +514,9 @@ def _of_response(
         _level_sums(factor.codes, factor.z.T, wy[None], factor.levels.size)[:, :, 0] @ basis
         for factor, basis in zip(design.factors, anchor.z_bases, strict=True)
     )
-    return replace(products, anchor=anchor, xy=wy @ X, yy=float(wy @ y), zy=zy, remainder=None)
+    found = replace(products, anchor=anchor, xy=wy @ X, yy=float(wy @ y), zy=zy, remainder=None)
+    vars(found)["level_roots"] = products.level_roots  # of the same levels
+    return found
 
 
 def with_response(

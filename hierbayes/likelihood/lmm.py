@@ -176,7 +176,10 @@ def _fitted(
     else:
         kernel, reached = _out_of_valleys(kernel, first)
     shape = kernel.basis_shape
-    best, moved, restarts, steps = _search(kernel, reached)
+    inside = reached.converged and shape.is_plain and _is_inside(shape, reached.at.Lambdas)
+    best, moved, restarts, steps = reached, 0.0, 0, reached.steps
+    if not inside:
+        best, moved, restarts, steps = _search(kernel, reached)
     beside = beside_no_residual(kernel, best.x)
     no_residual = beside is not kernel
     if no_residual:
@@ -185,9 +188,10 @@ def _fitted(
         steps += best.steps
     x = shape.rectified(best.x)
     at = best.at if np.array_equal(x, best.x) else _evaluated(kernel, x)
-    x, at = _with_zeros(kernel, x, at)
+    if not inside:
+        x, at = _with_zeros(kernel, x, at)
     theta = kernel.from_basis(x)
-    singular = singular_terms(shape, at.Lambdas)
+    singular = [] if inside else singular_terms(shape, at.Lambdas)
     findings = []
     told = [i for i in singular if i not in silent]
     if told:
@@ -247,6 +251,17 @@ def _out_of_valleys(kernel: Kernel, start: FloatArray) -> tuple[Kernel, Optimum]
         found = _minimise(kernel, x, max_steps=PATIENCE)
         best = replace(found, steps=best.steps + found.steps)
     return kernel, best
+
+
+def _is_inside(shape: CovarianceShape, Lambdas: Sequence[FloatArray]) -> bool:
+    """Whether a quick look sees that no full triangle is near the boundary in any way.
+
+    Entries of the diagonal are at least as large as the smallest singular value, which is.
+    """
+    return all(
+        has_all_directions(Lambdas[factor][0][at], least=NEAR_ZERO)
+        for factor, at in shape.triangles
+    )
 
 
 def _is_near_boundary(shape: CovarianceShape, Lambdas: Sequence[FloatArray]) -> bool:
