@@ -5,7 +5,7 @@ and go together. The lapse rate is estimated with the rest. Each method's 95 % i
 JND, of the population and of each observer, are held against the truth.
 
     .venv/bin/python benchmarks/psychometric_recovery.py --sets 1000 --methods delta fieller profile
-    .venv/bin/python benchmarks/psychometric_recovery.py --sets 100 --methods bootstrap posterior
+    .venv/bin/python benchmarks/psychometric_recovery.py --sets 1000 --methods bootstrap posterior
 
 Results are appended to a file, a line a data set and quantity, and a set that is there is not made
 again. ``--summary`` prints the table of coverage.
