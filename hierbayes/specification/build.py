@@ -36,7 +36,7 @@ from hierbayes.options import check_flag, shown
 from hierbayes.relatedness.given import known_covariances
 from hierbayes.specification.fitted_values import (
     FITTED,
-    least_squares,
+    first_fitted_values,
     means_fitted,
     with_fitted_column,
 )
@@ -149,10 +149,10 @@ def specify(
 
 
 def _with_first_fitted(formula: Formula, table: Table, given: Arguments) -> Table:
-    """Return a table with fitted values of least squares, to begin with."""
+    """Return a table with fitted values to begin with."""
     asked = {name: getattr(given, name) for name in ("weights", "offset", "known_sd", "contrasts")}
     plain = build_design(formula, table, allow_saturated=True, **asked)
-    return with_fitted_column(table, plain, least_squares(plain))
+    return with_fitted_column(table, plain, first_fitted_values(plain))
 
 
 def with_fitted_values(spec: Specification, fitted: FloatArray) -> Specification:

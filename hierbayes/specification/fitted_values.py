@@ -54,13 +54,21 @@ def means_fitted(formulas: Mapping[str, Formula], table: Table, family: Family) 
     return True
 
 
-def least_squares(design: Design) -> FloatArray:
-    """Fitted values (n,) to begin with: of the fixed part, by weighted least squares."""
+def first_fitted_values(design: Design) -> FloatArray:
+    """Fitted values (n,) to begin with: weighted least squares, and means of levels, shrunk.
+
+    A level's mean counts as if one row more had nothing left over.
+    """
     root = np.ones(design.y.size) if design.weights is None else np.sqrt(design.weights)
     offset = 0.0 if design.offset is None else design.offset
     rest = design.y - offset
     beta = np.linalg.lstsq(design.X * root[:, None], rest * root, rcond=None)[0]
-    return np.asarray(design.X @ beta + offset)
+    fitted = np.asarray(design.X @ beta + offset)
+    for factor in design.factors:
+        counts = np.bincount(factor.codes, minlength=factor.levels.size)
+        sums = np.bincount(factor.codes, design.y - fitted, minlength=factor.levels.size)
+        fitted += (sums / (counts + 1.0))[factor.codes]
+    return fitted
 
 
 def with_fitted_column(table: Table, design: Design, fitted: FloatArray) -> Table:

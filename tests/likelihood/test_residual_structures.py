@@ -266,6 +266,7 @@ def test_fitted_values_in_the_formula_of_sigma_are_those_of_the_fit() -> None:
     afresh = hb.lmer("distance ~ age * Sex", backwards, sigma="~ log(fitted)")
     assert other.criterion == pytest.approx(afresh.criterion, abs=1e-6)
     assert fit.update(". ~ . - age:Sex").spec.has_fitted_sds
+    assert hb.lmer("distance ~ (1 | Subject)", orthodont(), sigma="~ log(fitted)").converged
     # a column of the data is what the formula says
     own = hb.Model("distance ~ age * Sex", data.assign(fitted=1 + data["age"]), sigma="~ fitted")
     assert not own.spec.has_fitted_sds
