@@ -37,7 +37,8 @@ POINT = "point"
 def hierarchical_density(spec: Specification) -> HierarchicalTarget | None:
     """Return the density of a model; None where it is there in PyMC alone.
 
-    That is so of families of one's own in words of PyTensor, and of related levels.
+    That is so of families of one's own in words of PyTensor, of related levels, and of correlated
+    residuals.
 
     Raises
     ------
@@ -46,6 +47,8 @@ def hierarchical_density(spec: Specification) -> HierarchicalTarget | None:
     """
     check_patterned(spec.design, "PyMC models and NUTS")
     if spec.family.log_density is None or is_related(spec.design):
+        return None
+    if spec.design.residual is not None:
         return None
     model = conditional(spec.design, spec.family, needs_curvature=False)
     try:

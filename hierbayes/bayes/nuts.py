@@ -23,7 +23,7 @@ from hierbayes.bayes.starting_points import JITTER, FreeValue
 from hierbayes.design.design import Design
 from hierbayes.errors import SamplingError
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.naming.variable_names import factor_variables
+from hierbayes.naming.variable_names import behind, factor_variables
 from hierbayes.options import random_generator
 from hierbayes.progress import progress_bar
 from hierbayes.results.draws import PosteriorDraws
@@ -89,7 +89,8 @@ def sample_nuts(
     design : Design
     settings : NutsSettings
     start : values of free variables (``free_values``); others start where PyMC puts them
-    family : names of the further parameters of the response family
+    family : names of the further parameters of the response family; formulas of others have
+        coefficients alone
     kernel : Kernel
         Needed for a marginal model: the random effects are then drawn afterwards, exactly, from
         their conditional distribution.
@@ -108,7 +109,9 @@ def sample_nuts(
         for name in (f"sd_{stem}", f"corr_{stem}", f"b_{stem}")
         if name in model.named_vars
     ]
-    wanted += [name for name in ("beta", "sigma", *family) if name in model.named_vars]
+    formulas = {name: f"{behind(name)}beta" for name in design.formulas}
+    single = ("beta", "sigma", *family, *formulas.values())
+    wanted += [name for name in single if name in model.named_vars]
     watch = Watch()
     with progress_bar(lambda: watch.now, show=settings.progress) as shown:
         watch.callback = watch.look if shown else None
@@ -129,6 +132,12 @@ def sample_nuts(
         corr=corr,
         b={name: posterior.get(f"b_{stem}", np.empty(0)) for name, stem in names.items()},
         family={name: posterior[name] for name in family if name in posterior},
+        formulas={
+            name: PosteriorDraws(
+                beta=posterior[beta], sigma=None, sd={}, corr={}, b={}, sampler="nuts"
+            )
+            for name, beta in formulas.items()
+        },
         sample_stats=stats,
         sampler="nuts",
         findings=nuts_findings(stats, sd, settings),

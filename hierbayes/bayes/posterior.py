@@ -21,7 +21,6 @@ from hierbayes.capabilities import not_supported
 from hierbayes.errors import DataError, NotSupportedError, OptionError, SamplingError
 from hierbayes.families.mean_ends import mean_ends
 from hierbayes.families.parameter_formulas import (
-    check_independent,
     check_no_formulas,
     check_sampled_residuals,
 )
@@ -68,8 +67,6 @@ def sample(
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
     check_sampled_residuals(spec.design, "Model.sample")
-    if spec.design.residual is not None and sampler == "nuts":
-        check_independent(spec.design, 'sampler="nuts"')
     settings: dict[str, Any] = {
         "draws": check_count("draws", draws),
         "chains": check_count("chains", chains),
@@ -102,11 +99,10 @@ def sample(
         try:
             found = _collapsed(spec, residual, draws=draws, chains=chains, random_seed=random_seed)
         except SamplingError as error:
-            if sampler == "collapsed" or spec.design.residual is not None:
+            if sampler == "collapsed":
                 raise
             first = (_nowhere(error),)
-        # no other sampler knows correlated residuals
-        other = sampler == "auto" and spec.design.residual is None
+        other = sampler == "auto"
         if found and other and any(f.code in NOT_TRUSTED for f in found.findings):
             first, found = _fallback(found.findings), None
     if found is None:
@@ -136,7 +132,7 @@ def _structured_residuals(spec: Specification, sampler: Sampler) -> "StructuredR
     try:
         return structured_residuals(spec)
     except (DataError, NotSupportedError):
-        if sampler == "collapsed" or spec.design.residual is not None:
+        if sampler == "collapsed":
             raise
         return None
 
@@ -180,7 +176,10 @@ def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
     target = hierarchical_density(spec)
     if target is not None:
         return sample_hierarchical(target, spec.design, settings)
-    check_no_formulas(spec.design, "NUTS by PyMC (of cov=, or of a density in PyMC's own words)")
+    if spec.design.residual is None:
+        check_no_formulas(
+            spec.design, "NUTS by PyMC (of cov=, or of a density in PyMC's own words)"
+        )
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 

@@ -17,7 +17,8 @@ y ~ N(eta, sigma^2 / w):
 
 A further parameter that has a formula, ``sigma="~ x + (x | g)"``, has a linear predictor of its own
 on the scale of its link, ``sigma_eta``, made of the same variables with its name before theirs:
-``sigma_beta``, ``sigma_sd_g``, ``sigma_b_g``.
+``sigma_beta``, ``sigma_sd_g``, ``sigma_b_g``. Residuals that are correlated within series
+(``pymc_residuals.py``) have their correlation besides, ``cor_ar1|subject``.
 
 The free variables are those of the posterior, by name, so PyMC conditions on draws of ours: what
 samplers move instead are value transforms (``pymc_transforms``).
@@ -33,6 +34,7 @@ import numpy as np
 from hierbayes.arrays import IntArray, record
 from hierbayes.bayes.marginal_logp import add_marginal_likelihood
 from hierbayes.bayes.pymc_likelihood import add_likelihood
+from hierbayes.bayes.pymc_residuals import add_correlated_response
 from hierbayes.bayes.pymc_variables import (
     Number,
     as_constant,
@@ -47,9 +49,12 @@ from hierbayes.bayes.pymc_variables import (
 )
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.families.family import Family
 from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.families.parameter_formulas import check_no_formulas, links_of
+from hierbayes.families.parameter_formulas import (
+    check_no_formulas,
+    check_sampled_residuals,
+    links_of,
+)
 from hierbayes.families.symbolic import Symbolic, tensor
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.patterned import Patterned, check_patterned
@@ -132,6 +137,7 @@ def build_model(
     check_supported(design, family)
     if parameterization == "marginal" and not family.is_linear:
         raise not_supported("marginal-of-family", family=family.name)
+    check_sampled_residuals(design, "to_pymc")
     if parameterization == "marginal":
         check_unrelated(design, "parameterization='marginal'")
         check_no_formulas(design, "parameterization='marginal'")
@@ -162,7 +168,7 @@ def build_model(
             eta_of.name = behind(name) + ETA
             model.add_named_variable(eta_of, dims=(OBS,))
             parameters[link.parameter] = tensor(link.value(Symbolic(eta_of)))
-        _add_response(design, eta, family=family, parameters=parameters)
+        _add_response(spec, eta, parameters)
     return model
 
 
@@ -352,9 +358,10 @@ def _effects(stem: str, dims: tuple[str, str], scale: EffectScale, *, centered: 
     return correlated_effects(stem, scale.root, dims=dims, spherical=not centered)
 
 
-def _add_response(design: Design, eta: Any, *, family: Family, parameters: dict[str, Any]) -> None:
+def _add_response(spec: Specification, eta: Any, parameters: dict[str, Any]) -> None:
     import pymc as pm
 
+    design, family = spec.design, spec.family
     observed = checked_observations(design, family)
     if family.is_discrete:
         observed = observed.astype(np.int64)
@@ -370,6 +377,17 @@ def _add_response(design: Design, eta: Any, *, family: Family, parameters: dict[
     elif family.weighs_sigma and design.weights is not None:
         weights = pm.Data("weights", design.weights, dims=OBS)
         parameters = parameters | {"sigma": parameters["sigma"] / weights**0.5}
+    if design.residual is not None:
+        add_correlated_response(
+            name,
+            eta,
+            residuals=spec.residuals,
+            sd=parameters["sigma"],
+            correlation=parameters[spec.residuals.names[-1]],
+            observed=data,
+            dims=OBS,
+        )
+        return
     add_likelihood(
         name,
         eta,

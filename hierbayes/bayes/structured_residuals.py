@@ -8,14 +8,15 @@ is the one that ``to_pymc()`` writes down. All densities are of coordinates, Jac
 """
 
 import numpy as np
+from scipy.special import betaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import DataError
 from hierbayes.families.parameter_formulas import unknown_residuals
-from hierbayes.gaussian.residual.correlation import Bounded
+from hierbayes.gaussian.residual.correlation import Bounded, Serial
 from hierbayes.gaussian.residual.kernel import ResidualKernel
 from hierbayes.gaussian.residual.of_design import SIGMA
-from hierbayes.priors.distributions import REAL, Flat, Prior
+from hierbayes.priors.distributions import REAL, Beta, Flat, Prior
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results import verbs
 from hierbayes.specification.specification import Specification
@@ -65,7 +66,7 @@ class StructuredResiduals:
     ----------
     kernel : as a function of them
     spread : priors of the first, of a formula of sigma; None without
-    law : prior of the one correlation that ar1 and cs have; None without
+    law : prior of the one correlation that ar1, car1 and cs have; None without
     start : array, shape (R,), coordinates to climb to the mode from
     """
 
@@ -124,17 +125,26 @@ class StructuredResiduals:
 
 def correlation_log_prior(own: Bounded, law: Prior, phi: FloatArray) -> FloatArray:
     """Log prior density of the coordinate (T,) of a correlation between bounds."""
-    r = np.clip(own.correlations(phi), own.lower, own.upper)
-    half, size = (own.upper - own.lower) / 2, np.abs(phi)
-    # log of half / cosh^2, whatever is left of it
-    slope = np.log(half) + 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
-    return np.asarray(law.log_density(r) + slope)
+    if isinstance(own, Serial) and isinstance(law, Beta):  # r may be too small for a number
+        log_r = own.log_correlations(phi)
+        density = (law.alpha - 1) * log_r - betaln(law.alpha, law.beta)
+        if law.beta != 1:
+            density += (law.beta - 1) * np.log(-np.expm1(log_r))
+    else:
+        density = law.log_density(np.clip(own.correlations(phi), own.lower, own.upper))
+    return np.asarray(density + own.log_slope(phi))
 
 
 def correlation_log_prior_slope(own: Bounded, law: Prior, phi: FloatArray) -> FloatArray:
     """Return the derivative of ``correlation_log_prior`` in phi, shape (T,)."""
-    r = np.clip(own.correlations(phi), own.lower, own.upper)
-    return np.asarray(law.derivative(r) * own.slope(phi) - 2 * np.tanh(phi))
+    if isinstance(own, Serial) and isinstance(law, Beta):
+        r, log_r = own.correlations(phi), own.log_correlations(phi)
+        rest = 0.0 if law.beta == 1 else (law.beta - 1) * r / np.expm1(log_r)
+        slope = (law.alpha - 1 + rest) * 2 * (1 - own.at_unit(phi)) / own.unit
+    else:
+        r = np.clip(own.correlations(phi), own.lower, own.upper)
+        slope = law.derivative(r) * np.exp(own.log_slope(phi))
+    return np.asarray(slope + own.log_slope_slope(phi))
 
 
 def structured_residuals(

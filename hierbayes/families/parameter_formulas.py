@@ -27,7 +27,7 @@ from hierbayes.wording import listed, shown
 
 PARAMETERS = ("sigma", "nu", "alpha", "kappa", "lam", "b", "psi", "zi")
 ZERO_INFLATED = "zero_inflated_"
-SAMPLED = ("ar1", "cs")  # correlations of residuals that posteriors know
+SAMPLED = ("ar1", "car1", "cs")  # correlations of residuals that posteriors know
 
 
 @record
@@ -160,7 +160,7 @@ def check_independent(design: Design, what: str) -> None:
 def check_sampled_residuals(design: Design, what: str) -> None:
     """Refuse what knows some correlated residuals alone, and random effects of sigma beside none.
 
-    Known are those of ar1 and cs.
+    Known are those of ar1, car1 and cs.
     """
     if design.residual is None:
         return

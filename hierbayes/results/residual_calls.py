@@ -13,7 +13,7 @@ KNOWN = frozenset(
         "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment", "fit.shown",
         "fit.determined", "fit.predict", "hb.emmeans", "fit.simulate", "fit.save", "result.save",
         "hb.confint", "hb.anova", "model.fit", "model.with_response", "model.explain",
-        "model.sample", "hb.compare_structures", "hb.profile",
+        "model.sample", "model.to_pymc", "hb.compare_structures", "hb.profile",
         "plot.profile",
     }
 )  # fmt: skip

@@ -32,11 +32,12 @@ MODELS = {
         "ar1(occasion | Subject)",
         "~ log(age)",
     ),
+    "car1": ("distance ~ age + (1 | Subject)", "car1(age | Subject)", None),
     "strata beside cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", "~ Sex"),
 }
 
 
-IN_PYMC = ("strata", "strata without effects")
+IN_PYMC = ("ar1", "strata", "powers beside ar1", "strata beside cs", "car1")
 
 
 @lru_cache
@@ -166,8 +167,9 @@ def test_the_gradient_is_exact(name: str) -> None:
     np.testing.assert_allclose(found, (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-6)
 
 
-def test_the_prior_of_a_correlation_integrates_to_one() -> None:
-    own, _ = target("cs")
+@pytest.mark.parametrize("name", ["cs", "car1"])
+def test_the_prior_of_a_correlation_integrates_to_one(name: str) -> None:
+    own, _ = target(name)
     phi = np.linspace(-12, 12, 4001)[:, None]
     log_prior = partial(own.residual.log_prior, np.zeros(1))
     assert np.trapezoid(np.exp(log_prior(phi)), phi[:, 0]) == pytest.approx(1, abs=1e-6)
@@ -209,10 +211,8 @@ def test_what_takes_rows_to_be_independent_refuses_posteriors() -> None:
     for call in (hb.loo, lambda fit: fit.predict(), lambda fit: fit.simulate()):
         with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
             call(post)
-    with pytest.raises(hb.NotSupportedError, match="to_pymc does not know"):
-        model("ar1").to_pymc()
-    with pytest.raises(hb.NotSupportedError, match="nuts"):
-        model("ar1").sample(sampler="nuts")
+    with pytest.raises(hb.NotSupportedError, match="marginal"):
+        model("ar1").to_pymc("marginal")
     data = pd.read_csv(FOLDER / "orthodont.csv")
     visits = hb.Model("distance ~ age", data, residual="us(age | Subject)")
     with pytest.raises(hb.NotSupportedError, match=r"us\(age \| Subject\)"):

@@ -109,6 +109,16 @@ class Bounded:
         """Return the derivative of r in phi."""
         return np.asarray((self.upper - self.lower) / 2 / np.cosh(phi) ** 2)
 
+    def log_slope(self, phi: FloatArray) -> FloatArray:
+        """Return the log of the derivative of what is reported in phi, whatever is left of it."""
+        size = np.abs(phi)
+        half = (self.upper - self.lower) / 2
+        return np.asarray(np.log(half) + 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size))))
+
+    def log_slope_slope(self, phi: FloatArray) -> FloatArray:
+        """Return the derivative of ``log_slope`` in phi."""
+        return np.asarray(-2 * np.tanh(phi))
+
 
 @record
 class Serial(Bounded):
@@ -141,6 +151,24 @@ class Serial(Bounded):
         if self.lower:
             return super().correlations(phi)
         return np.asarray(1 / (1 + np.exp(-2 * phi)))  # keeps the digits of one near zero
+
+    def log_correlations(self, phi: FloatArray) -> FloatArray:
+        """Return log r at a gap of one, of r between 0 and 1."""
+        return np.asarray(-np.logaddexp(0, -2 * phi) / self.unit)
+
+    def log_slope(self, phi: FloatArray) -> FloatArray:
+        """Return the log of the derivative of ``correlations`` in phi."""
+        if self.lower:
+            return super().log_slope(phi)
+        own = self.log_correlations(phi) + np.log(2 / self.unit)
+        return np.asarray(own - np.logaddexp(0, 2 * phi))
+
+    def log_slope_slope(self, phi: FloatArray) -> FloatArray:
+        """Return the derivative of ``log_slope`` in phi."""
+        if self.lower:
+            return super().log_slope_slope(phi)
+        s = self.at_unit(phi)
+        return np.asarray(2 * (1 - s) / self.unit - 2 * s)
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: one; of each gap what both ends have more; of each gap the pair."""

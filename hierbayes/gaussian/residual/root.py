@@ -22,6 +22,13 @@ def coloured(found: DesignResiduals, phi: FloatArray, numbers: FloatArray) -> Fl
     return _through(found, phi, numbers, inverse=False) * found.relative_sds(phi)[:, None]
 
 
+def correlated(found: DesignResiduals, values: FloatArray, numbers: FloatArray) -> FloatArray:
+    """Return numbers of sd one (n, c) with correlations ``values`` (1, k) from independent ones."""
+    rest = found.structure.correlation.coordinates(values)[0]
+    phi = np.concatenate([np.zeros(found.structure.n_spreads), rest])
+    return _through(found, phi, numbers, inverse=False)
+
+
 def _through(
     found: DesignResiduals, phi: FloatArray, rows: FloatArray, *, inverse: bool
 ) -> FloatArray:
