@@ -106,7 +106,6 @@ def sample_collapsed(
     chains: int = 4,
     random_seed: int | np.random.Generator | None = None,
     residual: StructuredResiduals | None = None,
-    names: Sequence[str] = (),
 ) -> PosteriorDraws:
     """Sample the posterior of a Gaussian model.
 
@@ -118,7 +117,7 @@ def sample_collapsed(
     design : Design
     draws, chains : int
     random_seed : int, Generator or SeedSequence
-    residual, names : residuals with a structure, and what their correlations are called
+    residual : residuals with a structure
 
     Returns
     -------
@@ -158,7 +157,8 @@ def sample_collapsed(
     shape = (chains, draws)
     marginal = (drawn.log_integral, drawn.log_integral_mcse) if target.is_proper else (None, None)
     sigma = target.coordinates.sigma(phi)
-    formulas = {} if residual is None else _formulas(target, sigma, x[index], shape)
+    formulas = _formulas(target, sigma, x[index], shape)
+    further = {} if residual is None else residual.further(target.of_residuals(x[index]))
     found_draws = PosteriorDraws(
         beta=beta.reshape(*shape, -1),
         sigma=None if kernel.sigma_known or formulas else sigma.reshape(shape),
@@ -168,10 +168,7 @@ def sample_collapsed(
             factor.name: part.reshape(*shape, *part.shape[1:])
             for factor, part in zip(design.factors, b, strict=False)  # none where they are later
         },
-        family={
-            name: values.reshape(shape)
-            for name, values in zip(names, _correlations(target, x[index]).T, strict=True)
-        },
+        family={name: values.reshape(shape) for name, values in further.items()},
         formulas=formulas,
         sample_stats={
             "lp": drawn.log_density[index].reshape(shape),
@@ -191,25 +188,18 @@ def sample_collapsed(
     return with_effects_later(found_draws, kernel, seed=int(rng.integers(2**62)))
 
 
-def _correlations(target: Target, x: FloatArray) -> FloatArray:
-    """Correlations of residuals (S, R) at points (S, d)."""
-    if target.residual is None:
-        return np.empty((x.shape[0], 0))
-    return target.residual.correlations(target.of_residuals(x))
-
-
 def _formulas(
     target: Target, sigma: FloatArray, x: FloatArray, shape: tuple[int, int]
 ) -> dict[str, PosteriorDraws]:
     """Coefficients of the formula of log sigma at points (S, d) with sigma (S,); {} without one."""
-    assert target.residual is not None
-    if target.residual.spread is None:
+    own = target.residual
+    beta = None if own is None else own.coefficients(np.log(sigma), target.of_residuals(x))
+    if beta is None:
         return {}
-    beta = target.residual.coefficients(np.log(sigma), target.of_residuals(x))
-    own = PosteriorDraws(
+    found = PosteriorDraws(
         beta=beta.reshape(*shape, -1), sigma=None, sd={}, corr={}, b={}, sampler="collapsed"
     )
-    return {SIGMA: own}
+    return {SIGMA: found}
 
 
 def _cut(design: Design) -> str:

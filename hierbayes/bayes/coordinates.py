@@ -162,30 +162,42 @@ class Coordinates:
 
     def log_lkj(self, phi: FloatArray, etas: Sequence[float | None]) -> FloatArray:
         """Log density of all correlations in these coordinates, Jacobian included, shape (T,)."""
-        from scipy.special import betaln
-
         total = np.zeros(phi.shape[0])
-        for term, eta in enumerate(etas):
-            if eta is None or self.shape.structures[term] is not None:
-                continue
-            a, b = self.term_starts[term], self.term_starts[term + 1]
-            shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
-            # dz = (1 - z^2) dphi, and log(1 - tanh^2) = 2 (log 2 - |phi| - log(1 + e^-2|phi|))
-            size = np.abs(phi[:, a:b])
-            log_rest = 2 * (np.log(2) - size - np.log1p(np.exp(-2 * size)))
-            constant = betaln(shapes, shapes) + (2 * shapes - 1) * np.log(2)
-            total += (shapes * log_rest - constant).sum(axis=1)
+        for part, size, eta in self._with_lkj(etas):
+            total += log_lkj(phi[:, part], size, eta)
         return total
 
     def log_lkj_slope(self, phi: FloatArray, etas: Sequence[float | None]) -> FloatArray:
         """Return the derivative of ``log_lkj`` in phi, shape (T, d)."""
         out = np.zeros_like(phi)
-        for term, eta in enumerate(etas):
-            if eta is not None and self.shape.structures[term] is None:
-                a, b = self.term_starts[term], self.term_starts[term + 1]
-                shapes = beta_shapes(len(self.shape.terms[term][1]), eta)
-                out[:, a:b] = -2 * shapes * np.tanh(phi[:, a:b])
+        for part, size, eta in self._with_lkj(etas):
+            out[:, part] = log_lkj_slope(phi[:, part], size, eta)
         return out
+
+    def _with_lkj(self, etas: Sequence[float | None]) -> list[tuple[slice, int, float]]:
+        """Part of phi, number of columns and eta of each term whose correlations have a prior."""
+        return [
+            (slice(*self.term_starts[term : term + 2]), len(self.shape.terms[term][1]), eta)
+            for term, eta in enumerate(etas)
+            if eta is not None and self.shape.structures[term] is None
+        ]
+
+
+def log_lkj(phi: FloatArray, size: int, eta: float) -> FloatArray:
+    """Log density of correlations of ``size`` columns in coordinates (T, size (size - 1) / 2)."""
+    from scipy.special import betaln
+
+    shapes = beta_shapes(size, eta)
+    # dz = (1 - z^2) dphi, and log(1 - tanh^2) = 2 (log 2 - |phi| - log(1 + e^-2|phi|))
+    away = np.abs(phi)
+    log_rest = 2 * (np.log(2) - away - np.log1p(np.exp(-2 * away)))
+    constant = betaln(shapes, shapes) + (2 * shapes - 1) * np.log(2)
+    return np.asarray((shapes * log_rest - constant).sum(axis=1))
+
+
+def log_lkj_slope(phi: FloatArray, size: int, eta: float) -> FloatArray:
+    """Return the derivative of ``log_lkj`` in phi, of its shape."""
+    return np.asarray(-2 * beta_shapes(size, eta) * np.tanh(phi))
 
 
 def coordinates_of(shape: CovarianceShape, priors: ModelPriors, sigma_known: bool) -> Coordinates:

@@ -6,6 +6,7 @@ left) and NUTS elsewhere; it also goes over to NUTS when the collapsed sampler's
 its draws can't be trusted.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from hierbayes.results.mean_findings import chance_of_impossible, impossible_mea
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.psychometric_fits import PsychometricPosterior
 from hierbayes.results.undetermined_findings import undetermined_findings
+from hierbayes.results.visit_correlations import matrix_variable, one_by_one
 from hierbayes.specification.build import with_formula
 from hierbayes.specification.specification import Specification
 from hierbayes.wording import listed
@@ -148,11 +150,8 @@ def _collapsed(
             return sample_generalised(spec, **options)
         if residual is None:
             return sample_collapsed(spec.kernel("reml"), spec.priors, spec.design, **options)
-        names = spec.residuals.names[residual.n_spreads :]
         kernel = residual.kernel.at(residual.start)
-        return sample_collapsed(
-            kernel, spec.priors, spec.design, residual=residual, names=names, **options
-        )
+        return sample_collapsed(kernel, spec.priors, spec.design, residual=residual, **options)
     except (np.linalg.LinAlgError, FloatingPointError) as error:
         raise nowhere(spec.family) from error
 
@@ -183,10 +182,14 @@ def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 
-    priors = spec.priors
     pymc_model = build_model(spec, priors_as_data=True)
     start = free_values(spec.design, _start(spec))
-    return sample_nuts(pymc_model, spec.design, settings, start=start, family=tuple(priors.family))
+    family, matrix = tuple(spec.priors.family), matrix_variable(spec.design)
+    if matrix is None:
+        return sample_nuts(pymc_model, spec.design, settings, start=start, family=family)
+    found = sample_nuts(pymc_model, spec.design, settings, start=start, family=(*family, matrix))
+    names = spec.residuals.names[spec.residuals.structure.n_spreads :]
+    return replace(found, family=one_by_one(found.family, matrix, names))
 
 
 def _start(spec: Specification) -> Any:

@@ -34,7 +34,7 @@ import numpy as np
 from hierbayes.arrays import IntArray, record
 from hierbayes.bayes.marginal_logp import add_marginal_likelihood
 from hierbayes.bayes.pymc_likelihood import add_likelihood
-from hierbayes.bayes.pymc_residuals import add_correlated_response
+from hierbayes.bayes.pymc_residuals import add_correlated_response, visit_correlations
 from hierbayes.bayes.pymc_variables import (
     Number,
     as_constant,
@@ -68,6 +68,7 @@ from hierbayes.naming.variable_names import (
     factor_variables,
     response_variable,
     term_dims,
+    visit_correlations_variable,
 )
 from hierbayes.options import Parameterization, check_option
 from hierbayes.priors.distributions import Prior
@@ -286,6 +287,10 @@ def _parameters(spec: Specification, beta: Any, number: Number) -> dict[str, Any
     found = {}
     if priors.sigma is not None:
         found["sigma"] = scalar("sigma", priors.sigma, number=number, positive=True)
+    if priors.visits is not None:
+        assert design.residual is not None
+        name = visit_correlations_variable(design.residual.group)
+        found[name] = visit_correlations(name, spec.residuals, eta=priors.visits)
     cuts = {p.name: p for p in family.parameters if p.prior == "cuts"}
     for name, prior in priors.family.items():
         if name not in cuts:
@@ -382,8 +387,7 @@ def _add_response(spec: Specification, eta: Any, parameters: dict[str, Any]) -> 
             name,
             eta,
             residuals=spec.residuals,
-            sd=parameters["sigma"],
-            correlation=parameters[spec.residuals.names[-1]],
+            parameters=parameters,
             observed=data,
             dims=OBS,
         )

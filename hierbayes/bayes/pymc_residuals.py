@@ -6,19 +6,25 @@ those before it is normal, and one density of all rows is the product of these:
     ar1, car1   mean f e_p and variance 1 - f^2, with f = r^gap and p the row before in time
     cs          with k rows before it whose sum is S: mean r S / (1 + (k - 1) r), and variance
                 (1 - r) (1 + k r) / (1 + (k - 1) r)
+    us          L^-1 e of a series is independent, L the Cholesky factor of the correlations of its
+                visits: that of the whole matrix with rows and columns of other visits as in I
 
-No row is gone through by a loop: each picks the row before it, or a difference of cumulated sums.
+No row is gone through by a loop: each picks the row before it, or a difference of cumulated sums;
+series with the same visits share a factor.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.bayes.pymc_variables import correlations
 from hierbayes.design.series import Series
 from hierbayes.gaussian.residual.correlation import Serial
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 from hierbayes.gaussian.residual.root import correlated
+from hierbayes.naming.variable_names import visit_correlations_variable, visit_dims
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -60,8 +66,7 @@ def add_correlated_response(
     eta: Any,
     *,
     residuals: DesignResiduals,
-    sd: Any,
-    correlation: Any,
+    parameters: Mapping[str, Any],
     observed: Any,
     dims: str,
 ) -> Any:
@@ -72,11 +77,75 @@ def add_correlated_response(
     name : of the response variable
     eta : tensor, shape (n,)
     residuals : structure of the residuals
-    sd : tensor, shape (n,) or (), of each row
-    correlation : tensor, the correlation of ar1, car1 or cs
-    observed : array, shape (n,)
+    parameters : ``sigma``, shape (n,) or (), the sds of rows, and what else the residuals have:
+        tensors by name
+    observed : tensor, shape (n,)
     dims : dimension of the rows
     """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    assert residuals.series is not None
+    sd = pt.as_tensor(parameters["sigma"]) + np.zeros(residuals.series.codes.size)
+    if residuals.series.visit is None:
+        correlation, whitened = parameters[residuals.names[-1]], _along_series(residuals)
+    else:
+        correlation = parameters[visit_correlations_variable(residuals.series.term.group)]
+        whitened = _by_visits(residuals.series)
+        G = residuals.scale.size
+        of_visits = [parameters[visit] for visit in residuals.names[G - residuals.visits : G]]
+        at_visit = pm.Data("residual_visit", residuals.series.visit.astype(np.int64))
+        sd = sd * pt.exp(pt.stack([pt.zeros(()), *of_visits]))[at_visit]
+
+    def log_density(value: Any, eta: Any, sd: Any, correlation: Any) -> Any:
+        squares, log_det = whitened((value - eta) / sd, correlation)
+        return -0.5 * (squares + log_det + sd.shape[0] * LOG_2PI) - pt.log(sd).sum()
+
+    def random(eta: Any, sd: Any, values: Any, rng: np.random.Generator, size: Any) -> Any:
+        del size
+        z, values = rng.standard_normal((np.shape(eta)[-1], 1)), np.asarray(values)
+        if values.ndim:
+            values = values[np.tril_indices(values.shape[0], -1)]
+        return eta + sd * correlated(residuals, values.reshape(1, -1), z)[:, 0]
+
+    response = pm.CustomDist(
+        name,
+        eta,
+        sd,
+        correlation,
+        logp=log_density,
+        random=random,
+        signature="(n),(n),(v,v)->(n)" if residuals.visits else "(n),(n),()->(n)",
+        observed=observed,
+        dims=dims,
+        class_name="CorrelatedNormal",
+    )
+    # part of the model's graph that its variables don't show
+    response.tag.log_density = log_density(observed, eta, sd, correlation)
+    return response
+
+
+def visit_correlations(name: str, residuals: DesignResiduals, *, eta: float) -> Any:
+    """Add the correlation matrix of visits, with an LKJ prior, to the PyMC model in context."""
+    import pymc as pm
+
+    assert residuals.series is not None
+    size, dims = residuals.visits + 1, visit_dims(name)
+    for dim in dims:
+        pm.modelcontext(None).add_coord(dim, list(residuals.series.visits))
+    return correlations(
+        name,
+        size=size,
+        blocks=[tuple(range(size))],
+        etas=[eta],
+        patterns=[None],
+        laws=[()],
+        dims=dims,
+    )
+
+
+def _along_series(residuals: DesignResiduals) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return |L^-1 e|^2 and log|L L'| as functions of e (n,) and the one correlation."""
     import pymc as pm
     import pytensor.tensor as pt
 
@@ -86,37 +155,42 @@ def add_correlated_response(
     begins = pm.Data("series_begins", chain.begins.astype(np.float64))
     before = pm.Data("series_before", chain.before.astype(np.float64))
     gap = pm.Data("series_gap", chain.gap)
-    sd = pt.as_tensor(sd) + np.zeros(chain.rows.size)
 
-    def log_density(value: Any, eta: Any, sd: Any, r: Any) -> Any:
-        e = ((value - eta) / sd)[rows]
+    def whitened(e: Any, r: Any) -> tuple[Any, Any]:
         if isinstance(own, Serial):
-            given, rest = _after_one(e, r, begins, gap)
+            given, rest = _after_one(e[rows], r, begins, gap)
         else:
-            given, rest = _after_all(e, r, before)
-        z = (e - given) ** 2 / rest
-        return -0.5 * (z + pt.log(rest) + LOG_2PI).sum() - pt.log(sd).sum()
+            given, rest = _after_all(e[rows], r, before)
+        return ((e[rows] - given) ** 2 / rest).sum(), pt.log(rest).sum()
 
-    def random(eta: Any, sd: Any, r: Any, rng: np.random.Generator, size: Any) -> Any:
-        del size
-        z = rng.standard_normal((np.shape(eta)[-1], 1))
-        return eta + sd * correlated(residuals, np.asarray(r).reshape(1, -1), z)[:, 0]
+    return whitened
 
-    response = pm.CustomDist(
-        name,
-        eta,
-        sd,
-        correlation,
-        logp=log_density,
-        random=random,
-        signature="(n),(n),()->(n)",
-        observed=observed,
-        dims=dims,
-        class_name="CorrelatedNormal",
-    )
-    # part of the model's graph that its variables don't show
-    response.tag.log_density = log_density(observed, eta, sd, correlation)
-    return response
+
+def _by_visits(series: Series) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return the same as functions of e (n,) and the correlations (V, V) of the visits."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    assert series.visit is not None
+    has = np.zeros((series.labels.size, len(series.visits)))
+    has[series.codes, series.visit] = 1.0
+    patterns, of_series, counts = np.unique(has, axis=0, return_inverse=True, return_counts=True)
+    some = pm.Data("visits_of_pattern", patterns)
+    own = pm.Data("pattern_of_series", of_series.ravel().astype(np.int64))
+    times = pm.Data("series_of_pattern", counts.astype(np.float64))
+    code = pm.Data("code_of_series", series.codes.astype(np.int64))
+    visit = pm.Data("visit_of_series", series.visit.astype(np.int64))
+    J, V = has.shape
+
+    def whitened(e: Any, R: Any) -> tuple[Any, Any]:
+        both = some[:, :, None] * some[:, None, :]
+        L = pt.linalg.cholesky(both * R + (1 - some)[:, :, None] * np.eye(V))
+        wide = pt.zeros((J, V))[code, visit].set(e)
+        z = pt.linalg.solve_triangular(L[own], wide[:, :, None], lower=True, b_ndim=2)
+        log_det = 2 * (times[:, None] * pt.log(pt.diagonal(L, axis1=1, axis2=2))).sum()
+        return (z**2).sum(), log_det
+
+    return whitened
 
 
 def _after_one(e: Any, r: Any, begins: Any, gap: Any) -> tuple[Any, Any]:

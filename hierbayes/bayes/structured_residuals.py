@@ -1,21 +1,23 @@
 """Residuals with a structure as coordinates of the collapsed density, with their priors.
 
 The residual sds are exp(gamma_0 + D gamma) with gamma_0 = log sigma among the variance parameters;
-the coordinates here are gamma in units of the columns of D, then those of the correlations
-(``gaussian/residual/of_design.py``). Where sds have a formula the priors are those of its
-coefficients, of the intercept at centred predictors, alpha = gamma_0 + centre'gamma: so the model
-is the one that ``to_pymc()`` writes down. All densities are of coordinates, Jacobians included.
+the coordinates here are gamma in units of the columns of D, first of a formula of sigma and then of
+visits, and those of the correlations (``gaussian/residual/of_design.py``). Where sds have a formula
+the priors are those of its coefficients, of the intercept at centred predictors, alpha = gamma_0 +
+centre'gamma: so the model is the one that ``to_pymc()`` writes down. All densities are of
+coordinates, Jacobians included.
 """
 
 import numpy as np
 from scipy.special import betaln
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.bayes.coordinates import log_lkj, log_lkj_slope
 from hierbayes.errors import DataError
 from hierbayes.families.parameter_formulas import unknown_residuals
-from hierbayes.gaussian.residual.correlation import Bounded, Serial
+from hierbayes.gaussian.residual.correlation import Bounded, Serial, Unstructured
 from hierbayes.gaussian.residual.kernel import ResidualKernel
-from hierbayes.gaussian.residual.of_design import SIGMA
+from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals
 from hierbayes.priors.distributions import REAL, Beta, Flat, Prior
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results import verbs
@@ -26,36 +28,38 @@ FARTHEST_START = 3.0  # of the coordinate of a correlation, inside of its range
 
 @record
 class SpreadPriors:
-    """Priors of the coefficients of a formula of log sigma.
+    """Priors of the logs of relative sds: coefficients of a formula of sigma, then visits.
 
     Attributes
     ----------
-    laws : of its columns but the intercept, G of them
-    intercept : at centred predictors
-    centre : array, shape (G,), the means of the columns
+    laws : of the columns of D, G of them
+    intercept : at centred predictors; None where sigma has no formula, and a prior elsewhere
+    centre : array, shape (G,), the means of the columns of the formula; zero of visits
     scale : array, shape (G,), a coefficient is its coordinate over this
     """
 
     laws: tuple[Prior, ...]
-    intercept: Prior
+    intercept: Prior | None
     centre: FloatArray
     scale: FloatArray
 
     def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Log prior density of log sigma (T,) and phi (T, G), shape (T,)."""
-        gamma = phi / self.scale
-        total = self.intercept.log_density(log_sigma + gamma @ self.centre)
+        gamma, total = phi / self.scale, np.zeros(phi.shape[0])
+        if self.intercept is not None:
+            total = self.intercept.log_density(log_sigma + gamma @ self.centre)
         for law, values in zip(self.laws, gamma.T, strict=True):
             total = total + law.log_density(values)
         return np.asarray(total - np.log(self.scale).sum())
 
     def slopes(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Return the derivatives of ``log_prior`` in log sigma, then in phi, (T, 1 + G)."""
-        gamma = phi / self.scale
-        of_intercept = self.intercept.derivative(log_sigma + gamma @ self.centre)[:, None]
-        own = [law.derivative(values) for law, values in zip(self.laws, gamma.T, strict=True)]
-        rest = np.column_stack([of_intercept[:, :0], *own]) + of_intercept * self.centre
-        return np.concatenate([of_intercept, rest / self.scale], axis=1)
+        gamma, out = phi / self.scale, np.zeros((phi.shape[0], 1 + phi.shape[1]))
+        if self.intercept is not None:
+            out[:, 0] = self.intercept.derivative(log_sigma + gamma @ self.centre)
+        for k, (law, values) in enumerate(zip(self.laws, gamma.T, strict=True)):
+            out[:, 1 + k] = (law.derivative(values) + out[:, 0] * self.centre[k]) / self.scale[k]
+        return out
 
 
 @record
@@ -65,55 +69,65 @@ class StructuredResiduals:
     Attributes
     ----------
     kernel : as a function of them
-    spread : priors of the first, of a formula of sigma; None without
-    law : prior of the one correlation that ar1, car1 and cs have; None without
+    names : of the parameters (R,) that they stand for
+    n_formula : how many of them are coefficients of a formula of sigma, the first
+    spread : priors of the G that are relative sds
+    law : prior of the one correlation that ar1, car1 and cs have; None of others
+    eta : of the LKJ prior of the correlations that us has; None of others
     start : array, shape (R,), coordinates to climb to the mode from
     """
 
     kernel: ResidualKernel
-    spread: SpreadPriors | None
+    names: tuple[str, ...]
+    n_formula: int
+    spread: SpreadPriors
     law: Prior | None
+    eta: float | None
     start: FloatArray
 
     @property
     def n_spreads(self) -> int:
         """Number of coordinates of sds, the first."""
-        return self.kernel.products.structure.n_spreads
+        return len(self.spread.laws)
 
     @property
     def is_proper(self) -> bool:
         """Whether all priors integrate to 1."""
-        laws = () if self.spread is None else (*self.spread.laws, self.spread.intercept)
+        laws = (*self.spread.laws, self.spread.intercept)
         return not any(isinstance(law, Flat) for law in laws)
 
-    def correlations(self, phi: FloatArray) -> FloatArray:
-        """Return the correlations (T, R - G) that are reported."""
-        own = self.kernel.products.structure.correlation
-        return own.correlations(phi[:, self.n_spreads :])
+    def further(self, phi: FloatArray) -> dict[str, FloatArray]:
+        """Return log relative sds of visits, and correlations, by name, each (T,)."""
+        own, G = self.kernel.products.structure.correlation, self.n_spreads
+        visits = (phi[:, :G] / self.spread.scale)[:, self.n_formula :]
+        values = np.concatenate([visits, own.correlations(phi[:, G:])], axis=1)
+        return dict(zip(self.names[self.n_formula :], values.T, strict=True))
 
-    def coefficients(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
-        """Return the coefficients (T, 1 + G) of the formula of log sigma, its intercept first."""
-        assert self.spread is not None
-        gamma = phi[:, : self.n_spreads] / self.spread.scale
+    def coefficients(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray | None:
+        """Return the coefficients (T, p) of the formula of log sigma; None without one."""
+        if self.spread.intercept is None:
+            return None
+        gamma = (phi[:, : self.n_spreads] / self.spread.scale)[:, : self.n_formula]
         return np.concatenate([log_sigma[:, None], gamma], axis=1)
 
     def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Log prior density of phi (T, R), and of log sigma (T,) where it has a formula."""
         gamma, rest = phi[:, : self.n_spreads], phi[:, self.n_spreads :]
-        total = np.zeros(phi.shape[0])
-        if self.spread is not None:
-            total = total + self.spread.log_prior(log_sigma, gamma)
+        total = self.spread.log_prior(log_sigma, gamma)
         if self.law is not None:
             total = total + correlation_log_prior(self._bounded, self.law, rest[:, 0])
+        if self.eta is not None:
+            total = total + log_lkj(rest, self._n_visits, self.eta)
         return total
 
     def log_prior_slopes(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Return the derivatives of ``log_prior`` in log sigma, then in phi, (T, 1 + R)."""
         G, out = self.n_spreads, np.zeros((phi.shape[0], 1 + phi.shape[1]))
-        if self.spread is not None:
-            out[:, : 1 + G] = self.spread.slopes(log_sigma, phi[:, :G])
+        out[:, : 1 + G] = self.spread.slopes(log_sigma, phi[:, :G])
         if self.law is not None:
             out[:, 1 + G] = correlation_log_prior_slope(self._bounded, self.law, phi[:, G])
+        if self.eta is not None:
+            out[:, 1 + G :] = log_lkj_slope(phi[:, G:], self._n_visits, self.eta)
         return out
 
     @property
@@ -121,6 +135,12 @@ class StructuredResiduals:
         own = self.kernel.products.structure.correlation
         assert isinstance(own, Bounded)
         return own
+
+    @property
+    def _n_visits(self) -> int:
+        own = self.kernel.products.structure.correlation
+        assert isinstance(own, Unstructured)
+        return own.n_visits
 
 
 def correlation_log_prior(own: Bounded, law: Prior, phi: FloatArray) -> FloatArray:
@@ -168,22 +188,30 @@ def structured_residuals(
         raise unknown_residuals(
             "The collapsed sampler with bounded priors of coefficients of sigma"
         )
-    correlated = spec.design.residual is not None
+    found, correlation = spec.residuals, kernel.products.structure.correlation
+    one = isinstance(correlation, Bounded)
     return StructuredResiduals(
         kernel=kernel,
-        spread=_spread_priors(spec.priors, spec.residuals.scale),
-        law=spec.priors.family[spec.residuals.names[-1]] if correlated else None,
+        names=found.names,
+        n_formula=found.scale.size - found.visits,
+        spread=_spread_priors(spec.priors, found),
+        law=spec.priors.family[found.names[-1]] if one else None,
+        eta=spec.priors.visits,
         start=_start(spec, kernel) if start is None else start,
     )
 
 
-def _spread_priors(priors: ModelPriors, scale: FloatArray) -> SpreadPriors | None:
-    own = priors.formulas.get(SIGMA)
+def _spread_priors(priors: ModelPriors, found: DesignResiduals) -> SpreadPriors:
+    own, G = priors.formulas.get(SIGMA), found.scale.size
+    of_visits = tuple(priors.family[name] for name in found.names[G - found.visits : G])
     if own is None:
-        return None
+        return SpreadPriors(laws=of_visits, intercept=None, centre=np.zeros(G), scale=found.scale)
     assert own.intercept == 0
     return SpreadPriors(
-        laws=own.beta[1:], intercept=own.beta[0], centre=own.centre[1:], scale=scale
+        laws=(*own.beta[1:], *of_visits),
+        intercept=own.beta[0],
+        centre=np.concatenate([own.centre[1:], np.zeros(found.visits)]),
+        scale=found.scale,
     )
 
 

@@ -27,7 +27,6 @@ from hierbayes.wording import listed, shown
 
 PARAMETERS = ("sigma", "nu", "alpha", "kappa", "lam", "b", "psi", "zi")
 ZERO_INFLATED = "zero_inflated_"
-SAMPLED = ("ar1", "car1", "cs")  # correlations of residuals that posteriors know
 
 
 @record
@@ -158,16 +157,12 @@ def check_independent(design: Design, what: str) -> None:
 
 
 def check_sampled_residuals(design: Design, what: str) -> None:
-    """Refuse what knows some correlated residuals alone, and random effects of sigma beside none.
-
-    Known are those of ar1, car1 and cs.
-    """
-    if design.residual is None:
-        return
-    word, sigma = design.residual.word, design.predictors.get("sigma")
-    if word not in SAMPLED or (sigma is not None and sigma.factors):
-        beside = "" if word not in SAMPLED else " and random effects in sigma="
-        raise unknown_residuals(f"{what} with residual={design.residual.call!r}{beside}")
+    """Refuse correlated residuals beside random effects in the formula of sigma."""
+    sigma = design.predictors.get("sigma")
+    if design.residual is not None and sigma is not None and sigma.factors:
+        raise unknown_residuals(
+            f"{what} with residual={design.residual.call!r} and random effects in sigma="
+        )
 
 
 def check_no_formulas(design: Design, what: str) -> None:

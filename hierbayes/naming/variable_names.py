@@ -33,6 +33,16 @@ def variable_name(name: str) -> str:
     return f"{plain}_" if plain in RESERVED or plain[0].isdigit() else plain
 
 
+def visit_correlations_variable(group: str) -> str:
+    """Return the name of the correlation matrix of the residuals of visits of a group."""
+    return f"cor_us|{group}"
+
+
+def visit_dims(variable: str) -> tuple[str, str]:
+    """Return the dimensions of such a matrix."""
+    return f"{variable}__visit", f"{variable}__visit_bis"
+
+
 def factor_variables(names: Sequence[str]) -> dict[str, str]:
     """Return for each grouping factor what follows ``sd_``, ``b_`` and ``corr_``, each once.
 

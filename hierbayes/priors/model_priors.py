@@ -40,7 +40,7 @@ from hierbayes.priors.default_priors import (
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
 from hierbayes.priors.parameter_names import Parameter, parameters_of
-from hierbayes.priors.residual_priors import residual_parameters
+from hierbayes.priors.residual_priors import residual_parameters, visit_correlations
 from hierbayes.priors.user_priors import chosen_priors
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -63,7 +63,8 @@ class ModelPriors:
         parameter that has its own; columns of one scale have the same prior in ``sd``
     scales : per covariance term, the columns whose sds are the scales of its structure
     sigma : prior of the residual sd; None where it is known or the family has none
-    family : priors of the further parameters of the response family
+    family : priors of the further parameters of the response family, and of correlated residuals
+    visits : eta of the LKJ prior of the correlations of ``us`` residuals; None without
     formulas : priors of the predictor of each further parameter that has a formula, by its name
     from_user : names of the parameters whose prior the user gave
     parameters : every parameter with a prior, in the order of printing, but those of ``formulas``
@@ -78,6 +79,7 @@ class ModelPriors:
     patterns: tuple[tuple[Prior | None, ...], ...] = ()
     scales: tuple[tuple[tuple[int, int], ...], ...] = ()
     family: dict[str, Prior] = field(default_factory=dict)
+    visits: float | None = None
     formulas: dict[str, "ModelPriors"] = field(default_factory=dict)
     from_user: frozenset[str] = frozenset()
     parameters: tuple[Parameter, ...] = ()
@@ -115,6 +117,9 @@ class ModelPriors:
             eta = self.lkj[at[0]]
             assert eta is not None
             return LKJ(eta)
+        if parameter.kind == "visits":
+            assert self.visits is not None
+            return LKJ(self.visits)
         if parameter.kind == "pattern":
             law = self.patterns[at[0]][at[1]]
             assert law is not None
@@ -254,7 +259,7 @@ def _default_priors(
         for name, link in links.items()
     }
     about = {link.parameter for link in links.values()}
-    correlations = residual_parameters(design)
+    correlations, visits = residual_parameters(design), visit_correlations(design)
     sigma = None if "sigma" in about else sigma
     beta = coefficient_priors(spreads, intercept=intercept, scale=scale, is_centred=is_centred)
     own = _of_predictor(
@@ -269,6 +274,7 @@ def _default_priors(
         sigma=sigma,
         family={name: law for name, law in further.items() if name not in about}
         | {p.name: p.prior for p in correlations if isinstance(p.prior, Prior)},
+        visits=None if visits is None else CORRELATIONS.eta,
         formulas=formulas,
         parameters=parameters_of(
             design,
@@ -278,7 +284,8 @@ def _default_priors(
                 *(p for p in family.further_parameters if p.name not in about),
                 *correlations,
             ],
-        ),
+        )
+        + (() if visits is None else (visits,)),
     )
 
 
@@ -389,10 +396,12 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
     chosen = {parameter: law for parameter, law in chosen.items() if not parameter.formula}
     beta, sd = list(defaults.beta), [list(priors) for priors in defaults.sd]
     lkj, family, sigma = list(defaults.lkj), dict(defaults.family), defaults.sigma
-    patterns = [list(priors) for priors in defaults.patterns]
+    patterns, visits = [list(priors) for priors in defaults.patterns], defaults.visits
     for parameter, prior in chosen.items():
         at = parameter.place
-        if isinstance(prior, LKJ):
+        if isinstance(prior, LKJ) and parameter.kind == "visits":
+            visits = prior.eta
+        elif isinstance(prior, LKJ):
             lkj[at[0]] = prior.eta
         elif parameter.kind == "beta":
             beta[at[0]] = prior
@@ -413,6 +422,7 @@ def _with(defaults: ModelPriors, chosen: Mapping[Parameter, Prior | LKJ]) -> Mod
         patterns=tuple(map(tuple, patterns)),
         sigma=sigma,
         family=family,
+        visits=visits,
         formulas=formulas,
         from_user=from_user,
     )
@@ -439,7 +449,9 @@ def priors_table(priors: ModelPriors, design: Design) -> pd.DataFrame:
         prior = priors.of(parameter)
         if isinstance(prior, LKJ):
             own = design.of(parameter.formula) if parameter.formula else design
-            size = len(own.terms[parameter.place[0]].columns)
+            size = parameter.place[0]
+            if parameter.kind != "visits":
+                size = len(own.terms[size].columns)
             quantiles = prior.quantile(QUANTILES, size=size)
             quantiles[1] = 0.0  # the median by symmetry, without the rounding of its computation
         else:

@@ -33,7 +33,7 @@ from hierbayes.gaussian.products import covariance_shape
 from hierbayes.gaussian.structures import Searched
 from hierbayes.naming import addresses
 
-Kind = Literal["beta", "sd", "cor", "pattern", "sigma", "family"]
+Kind = Literal["beta", "sd", "cor", "pattern", "sigma", "family", "visits"]
 INTERCEPT = "(Intercept)"
 RESERVED = ("b", "sd", "cor", "sigma")
 
@@ -49,7 +49,8 @@ class Parameter:
     classes : texts that address it among others, the most specific first, without blanks
     kind : what it is
     place : its position: (k,) in beta, (factor, column) of an sd, and the other columns that share
-        it, (term,) of correlations, (term, number) of what a structure has besides scales
+        it, (term,) of correlations, (term, number) of what a structure has besides scales; the
+        number of visits whose residuals have correlations
     bounds : between which ends an sd, a parameter of a pattern or of the family lives
     is_thresholds, increasing : whether it stands for thresholds of ordered categories, and whether
         these increase

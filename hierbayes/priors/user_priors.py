@@ -161,7 +161,7 @@ def checked_prior(where: str, prior: Prior | LKJ, parameter: Parameter) -> Prior
     ``where`` says where it was given, ``priors['Days']``.
     """
     start = f"{where}: {prior}"
-    if parameter.kind == "cor":
+    if parameter.kind in ("cor", "visits"):
         if isinstance(prior, LKJ):
             return prior
         raise PriorError(f"{start} can't be a prior of correlations; use LKJ, as in hb.LKJ(2).")

@@ -24,8 +24,10 @@ from hierbayes.naming.variable_names import (
     factor_variables,
     response_variable,
     term_dims,
+    visit_dims,
 )
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.visit_correlations import as_matrix, matrix_variable, visits_of
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -62,6 +64,8 @@ class Labels:
             name = self.factors[factor.name]
             found[name] = factor.levels.astype(str)
             found |= {key: list(effect_labels(self.design, number)) for key in term_dims(name)}
+        if (matrix := matrix_variable(self.design)) is not None:
+            found |= dict.fromkeys(visit_dims(matrix), visits_of(self.design))
         for parameter, own in self.formulas.items():
             found |= {behind(parameter) + dim: values for dim, values in own.coords.items()}
         return found
@@ -127,8 +131,10 @@ def parameter_variables(
     found["beta"] = ((*sample, COEF), draws.beta)
     if draws.sigma is not None:
         found["sigma"] = (sample, draws.sigma)
-    for name, value in draws.family.items():
-        found[name] = ((*sample, f"{name}_dim")[: value.ndim], value)
+    matrix = matrix_variable(labels.design)
+    for name, value in as_matrix(draws.family, matrix).items():
+        dims = visit_dims(name) if name == matrix else (f"{name}_dim",)
+        found[name] = ((*sample, *dims)[: value.ndim], value)
     for factor, name in labels.factors.items():
         terms, terms_bis = term_dims(name)
         found[f"b_{name}"] = ((*sample, name, terms), draws.b[factor])

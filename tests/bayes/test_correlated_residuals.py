@@ -15,6 +15,7 @@ from hierbayes.bayes.collapsed_density import collapsed, slope
 from hierbayes.bayes.structured_residuals import structured_residuals
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.gaussian.residual.root import coloured
+from hierbayes.results.visit_correlations import as_matrix, matrix_variable, one_by_one
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 MODELS = {
@@ -33,17 +34,19 @@ MODELS = {
         "~ log(age)",
     ),
     "car1": ("distance ~ age + (1 | Subject)", "car1(age | Subject)", None),
+    "us": ("distance ~ age + (1 | Sex)", "us(age | Subject)", None),
+    "us beside strata": ("distance ~ age", "us(age | Subject)", "~ Sex"),
     "strata beside cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", "~ Sex"),
 }
 
 
-IN_PYMC = ("ar1", "strata", "powers beside ar1", "strata beside cs", "car1")
+IN_PYMC = ("strata", "powers beside ar1", "strata beside cs", "car1", "us beside strata")
 
 
 @lru_cache
 def model(name: str) -> hb.Model:
     formula, residual, sigma = MODELS[name]
-    data = pd.read_csv(FOLDER / "orthodont.csv").iloc[:60]
+    data = pd.read_csv(FOLDER / "orthodont.csv").iloc[:60].drop([2, 9, 23])  # gaps
     data["Sex"] = np.where(data["Subject"].str[-1].astype(int) % 2, "a", "b")
     return hb.Model(formula, data, residual=residual, sigma=sigma)
 
@@ -102,9 +105,9 @@ def natural(own, x, spec):
     variances, phi = own.variances(x[None]), own.of_residuals(x[None])
     sigma, G = own.coordinates.sigma(variances), own.residual.n_spreads
     values, slopes = {"sigma": sigma[0]}, float(variances[0, -1])
-    if own.residual.spread is not None:
-        values["sigma_beta"] = own.residual.coefficients(np.log(sigma), phi)[0]
-        slopes = -float(np.log(own.residual.spread.scale).sum())
+    coefficients = own.residual.coefficients(np.log(sigma), phi)
+    if coefficients is not None:
+        values["sigma_beta"], slopes = coefficients[0], 0.0
     for factor, R in zip(spec.design.factors, own.coordinates.roots(variances), strict=True):
         sd = np.sqrt((R[0] ** 2).sum(axis=1))
         values[f"sd_{factor.name}"] = sd
@@ -113,11 +116,15 @@ def natural(own, x, spec):
             r = R[0, 1] @ R[0, 0] / sd.prod()
             values[f"corr_{factor.name}"] = np.array([[1, r], [r, 1]])
             slopes += float(np.log1p(-(r**2)))
-    for k, name in enumerate(spec.residuals.names[G:]):
-        values[name] = own.residual.correlations(phi)[0, k]
-        steps = phi + 1e-30j * np.eye(phi.shape[1])[[G + k]]
-        slopes += float(np.log(own.residual.correlations(steps)[0, k].imag / 1e-30))
-    return values, slopes
+    further = own.residual.further(phi)
+    values |= {name: value[0] for name, value in further.items()}
+    steps = phi + 1e-30j * np.eye(phi.shape[1])
+    slopes -= float(np.log(own.residual.spread.scale).sum())
+    correlation = spec.residuals.structure.correlation
+    turn = correlation.correlations(steps[:, G:])[G:].imag / 1e-30
+    slopes += np.linalg.slogdet(turn)[1] if turn.size else 0.0
+    matrix = as_matrix({n: v[None] for n, v in further.items()}, matrix_variable(spec.design))
+    return values | {n: v[0, 0] for n, v in matrix.items() if n.startswith("cor_us")}, slopes
 
 
 def conditional_of_effects(own, x, spec):
@@ -197,6 +204,27 @@ def test_draws_are_those_of_the_density() -> None:
     assert "Uniform(-1, 1)" in str(model(name).priors)
 
 
+def test_correlations_of_visits_have_one_prior_and_names_of_their_own() -> None:
+    frame = pd.read_csv(FOLDER / "orthodont.csv").query("age < 14").drop([1, 8])
+    given = {"cor_us|Subject": hb.LKJ(5), "sigma_age12": hb.Normal(0, 0.3)}
+    options = {"residual": "us(age | Subject)", "priors": given}
+    us = hb.Model("distance ~ age", frame, **options)
+    post = us.sample(draws=25, random_seed=1)
+    names = [name for part in post.parameters("ran_pars") for name in part.names]
+    correlations = ["cor_10.8|Subject", "cor_12.8|Subject", "cor_12.10|Subject"]
+    assert names == ["sigma", "sigma_age10", "sigma_age12", *correlations]
+    R = post.idata["posterior"]["cor_us|Subject"]
+    at = dict(zip(R.dims[2:], ["12", "10"], strict=True))
+    np.testing.assert_array_equal(R.sel(at), post.draws.family["cor_12.10|Subject"])
+    again = one_by_one({"cor_us|Subject": R.to_numpy()}, "cor_us|Subject", correlations)
+    np.testing.assert_array_equal(again["cor_12.8|Subject"], post.draws.family["cor_12.8|Subject"])
+    table = us.priors.set_index("parameter")["prior"]
+    assert table["cor_us|Subject"] == "LKJ(5)" and table["sigma_age12"] == "Normal(0, 0.3)"
+    with pytest.raises(hb.PriorError, match="can't be a prior of correlations"):
+        wrong = {"priors": {"cor_us|Subject": hb.Normal(0, 1)}}
+        _ = hb.Model("distance ~ age", frame, **options | wrong).priors
+
+
 def test_the_evidence_for_a_correlation_is_that_of_the_densities() -> None:
     with_it = model("ar1").sample(draws=300, random_seed=1)
     data = with_it.spec.table
@@ -213,7 +241,3 @@ def test_what_takes_rows_to_be_independent_refuses_posteriors() -> None:
             call(post)
     with pytest.raises(hb.NotSupportedError, match="marginal"):
         model("ar1").to_pymc("marginal")
-    data = pd.read_csv(FOLDER / "orthodont.csv")
-    visits = hb.Model("distance ~ age", data, residual="us(age | Subject)")
-    with pytest.raises(hb.NotSupportedError, match=r"us\(age \| Subject\)"):
-        visits.sample()
