@@ -241,6 +241,8 @@ def _draws_of(fit: PosteriorFit, parameter: IntervalParameter) -> FloatArray:
         return np.asarray(draws.beta[:, :, parameter.row])
     if parameter.kind == "sigma":
         return np.asarray(draws.sigma)
+    if parameter.kind == "residual":
+        return fit.residual_draws[fit.residual_names[parameter.row]]
     term = fit.design.terms[parameter.term]
     name = fit.design.factors[term.factor].name
     if parameter.place >= 0:

@@ -268,7 +268,8 @@ class LinearFit(LikelihoodFit):
         has_residual = not self.kernel.sigma_known
         rows: tuple[ResidualRow, ...] = ()
         if self.residual is not None:
-            rows = residual_rows(self.spec.residuals, self.residual.phi, self.sigma)
+            values, sigma = self.residual_values[None], np.array([self.sigma])
+            rows = residual_rows(self.spec.residuals, values, sigma)
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual, residual=rows)
 
     @cached_property

@@ -14,7 +14,8 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.calls import checked_methods
-from hierbayes.errors import OptionError
+from hierbayes.errors import DataError, OptionError
+from hierbayes.gaussian.residual.of_design import DesignResiduals
 from hierbayes.naming.addresses import Addresses, level_columns, posterior_addresses
 from hierbayes.options import (
     Effect,
@@ -53,6 +54,7 @@ from hierbayes.results.posterior_parameters import (
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.residual_calls import OF_POSTERIORS, check_knows_residuals
+from hierbayes.results.residual_estimate import residual_rows
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText, rich_text
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
@@ -321,8 +323,47 @@ class PosteriorFit(FitTables):
                     parameters=tuple((name, float(value.mean())) for name, value in own),
                 )
             )
+        found = self._residual_structure
+        if found is not None:
+            return self._with_residual_structure(tuple(terms), found)
         has_residual = self.draws.sigma is not None
         return VarCorr(terms=tuple(terms), sigma=self.sigma, has_residual=has_residual)
+
+    @property
+    def _residual_structure(self) -> DesignResiduals | None:
+        """Strata and correlations of the residuals; None without, or of a formula without any."""
+        if not self.spec.has_residual_structure:
+            return None
+        try:
+            return self.spec.residuals
+        except DataError:  # a formula of sigma that has no reference, which NUTS knows
+            return None
+
+    def _with_residual_structure(
+        self, terms: tuple[VarCorrTerm, ...], found: DesignResiduals
+    ) -> VarCorr:
+        draws = self.residual_draws
+        reference = draws.get("sigma_(Intercept)", np.empty(0))
+        sigma = np.exp(reference) if self.draws.sigma is None else self.draws.sigma
+        values = np.stack([draws[name].ravel() for name in found.names], axis=1)
+        rows = residual_rows(found, values, sigma.ravel())
+        return VarCorr(terms=terms, sigma=float(sigma.mean()), has_residual=True, residual=rows)
+
+    @cached_property
+    def residual_draws(self) -> dict[str, FloatArray]:
+        """Draws (C, D) of coefficients of log sigma, and of correlations of residuals, by name."""
+        if not self.response_family.is_linear:
+            return {}
+        found = {}
+        for name, own in self.draws.formulas.items():
+            columns = [self.design.of(name).coef_names[k] for k in self.spec.kept_of[name]]
+            found |= {f"{name}_{c}": own.beta[..., k] for k, c in enumerate(columns)}
+        return found if self.design.residual is None else found | dict(self.draws.family)
+
+    @property
+    def residual_names(self) -> tuple[str, ...]:
+        """Names of the parameters of correlated residuals, or of unequal variance."""
+        return tuple(self.residual_draws)
 
     def tidy(
         self,

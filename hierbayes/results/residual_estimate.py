@@ -21,22 +21,31 @@ class ResidualEstimate:
     phi: FloatArray
 
 
-def residual_rows(found: DesignResiduals, phi: FloatArray, sigma: float) -> tuple[ResidualRow, ...]:
-    """Return what the residuals have beside sigma: sds of strata or coefficients, correlations."""
-    values, G = found.values(phi[None])[0], found.structure.n_spreads
+def residual_rows(
+    found: DesignResiduals, values: FloatArray, sigma: FloatArray
+) -> tuple[ResidualRow, ...]:
+    """Return what the residuals have beside sigma: sds of strata or coefficients, correlations.
+
+    Parameters
+    ----------
+    found : structure of the residuals
+    values : array, shape (S, d), its parameters, an estimate or draws, which are averaged
+    sigma : array, shape (S,), the sd of the reference
+    """
+    G, mean = found.structure.n_spreads, values.mean(axis=0)
     sds = [
-        ResidualRow("Residual", label, ratio * sigma, True, f"sd__{label}")
-        for label, ratio in strata(found, phi)
+        ResidualRow("Residual", label, float((ratio * sigma).mean()), True, f"sd__{label}")
+        for label, ratio in strata(found, values)
         if label != REFERENCE
     ]
     if not sds:
         names = [name.removeprefix("sigma_") for name in found.names[:G]]
         sds = [
             ResidualRow("Residual", f"log sd: {name}", float(value), False, f"{SIGMA}__{name}")
-            for name, value in zip(names, values[:G], strict=True)
+            for name, value in zip(names, mean[:G], strict=True)
         ]
     pairs = [
-        (name.partition("|"), float(v)) for name, v in zip(found.names[G:], values[G:], strict=True)
+        (name.partition("|"), float(v)) for name, v in zip(found.names[G:], mean[G:], strict=True)
     ]
     correlations = [
         ResidualRow(group, what.removeprefix("cor_"), value, False, what.replace("_", "__", 1))
@@ -45,8 +54,8 @@ def residual_rows(found: DesignResiduals, phi: FloatArray, sigma: float) -> tupl
     return (*sds, *correlations)
 
 
-def strata(found: DesignResiduals, phi: FloatArray) -> list[tuple[str, float]]:
-    """Return labels of the strata and their sds over that of the reference, where there are such.
+def strata(found: DesignResiduals, values: FloatArray) -> list[tuple[str, FloatArray]]:
+    """Return labels of the strata and their sds (S,) over that of the reference, if there are such.
 
     A stratum is a combination of levels of the factors in the formula of sigma, and a visit.
     """
@@ -59,5 +68,5 @@ def strata(found: DesignResiduals, phi: FloatArray) -> list[tuple[str, float]]:
         " ".join(name for name, on in zip(names, row, strict=True) if on) or REFERENCE
         for row in spread.D[order]
     ]
-    ratios = np.exp(spread.D[order] @ phi[:G])
-    return list(zip(labels, ratios.tolist(), strict=True))
+    ratios = np.exp(spread.D[order] @ (values[:, :G] * found.scale).T)
+    return list(zip(labels, ratios, strict=True))

@@ -36,6 +36,7 @@ MODELS = {
     "car1": ("distance ~ age + (1 | Subject)", "car1(age | Subject)", None),
     "us": ("distance ~ age + (1 | Sex)", "us(age | Subject)", None),
     "us beside strata": ("distance ~ age", "us(age | Subject)", "~ Sex"),
+    "strata beside cs alone": ("distance ~ age", "cs(1 | Subject)", "~ Sex"),
     "strata beside cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", "~ Sex"),
 }
 
@@ -241,3 +242,27 @@ def test_what_takes_rows_to_be_independent_refuses_posteriors() -> None:
             call(post)
     with pytest.raises(hb.NotSupportedError, match="marginal"):
         model("ar1").to_pymc("marginal")
+
+
+def test_strata_and_intervals_are_those_of_the_draws() -> None:
+    post = model("strata beside cs alone").sample(draws=50, random_seed=1)
+    gamma = post.draws.formulas["sigma"].beta.reshape(-1, 2)
+    r = post.draws.family["cor_cs|Subject"].ravel()
+    found = post.varcorr()
+    assert found.sigma == pytest.approx(np.exp(gamma[:, 0]).mean(), rel=1e-12)
+    rows = {row.label: row.value for row in found.residual}
+    expected = {"Sexb": np.exp(gamma.sum(axis=1)).mean(), "cs": r.mean()}
+    assert rows == pytest.approx(expected, rel=1e-12)
+    table = hb.confint(post, level=0.8)
+    limits = table.loc[["sigma_(Intercept)", "sigma_Sexb", "cor_cs|Subject"], ["lower", "upper"]]
+    draws = np.column_stack([gamma, r])
+    np.testing.assert_allclose(limits, np.quantile(draws, [0.1, 0.9], axis=0).T, rtol=1e-12)
+
+
+def test_a_correlation_next_to_its_bounds_is_a_number() -> None:
+    own, start = target("car1")
+    for far in (-400.0, 40.0):
+        x = np.append(start[:-1], far)[None]
+        found = collapsed(own, x)
+        assert np.isfinite(found.log_density).all()
+        assert np.isfinite(slope(own, x, found)).all()

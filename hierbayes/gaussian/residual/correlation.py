@@ -24,6 +24,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation
+NEAREST_ZERO = -300.0  # the same of a correlation of car1 near zero, which may be any number
 FARTHEST = 14.0  # coordinates beyond are taken as this one: nearer to a bound 1 - r is rounding
 
 
@@ -107,6 +108,7 @@ class Bounded:
 
     def slope(self, phi: FloatArray) -> FloatArray:
         """Return the derivative of r in phi."""
+        phi = np.clip(phi, NEAREST_ZERO, -NEAREST_ZERO)
         return np.asarray((self.upper - self.lower) / 2 / np.cosh(phi) ** 2)
 
     def log_slope(self, phi: FloatArray) -> FloatArray:
@@ -150,6 +152,7 @@ class Serial(Bounded):
         """Return r at a gap of one unit."""
         if self.lower:
             return super().correlations(phi)
+        phi = np.clip(phi, NEAREST_ZERO, FARTHEST)
         return np.asarray(1 / (1 + np.exp(-2 * phi)))  # keeps the digits of one near zero
 
     def log_correlations(self, phi: FloatArray) -> FloatArray:
