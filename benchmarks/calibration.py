@@ -34,6 +34,7 @@ from scipy.stats import binom, kstwo
 
 import hierbayes as hb
 from hierbayes.bayes.coordinates import beta_shapes, correlation_root
+from hierbayes.gaussian.residual.root import correlated
 from hierbayes.gaussian.structures import structure
 from hierbayes.results.draws import TRUSTED_K
 
@@ -45,6 +46,7 @@ TRIALS = 20  # a row of psychometric functions
 CATEGORIES = 3
 CUTS = 1.5  # sd of the prior of thresholds
 LAPSE = (1.0, 10.0)  # shapes of the beta prior of lapse rates
+LOG_SD, LOG_RATIO = (0.0, 0.5), (0.0, 0.7)  # priors of a formula of sigma
 ALPHA = (2.0, 0.5)  # shape and rate of the gamma prior of the negative binomial's alpha
 
 
@@ -57,6 +59,8 @@ class Study:
     intercept, slope : mean and sd of normal priors
     sd, sigma : scales of half-normal priors
     cov : known covariances between levels, or None
+    residual : correlation of the residuals, or None
+    spread : formula of the residual sd, or None
     """
 
     name: str
@@ -68,6 +72,8 @@ class Study:
     sd: float = 1.0
     sigma: float = 1.0
     cov: Any = None
+    residual: str | None = None
+    spread: str | None = None
 
     def model(self, y: Any = None) -> hb.Model:
         """Return the model of a response, or of one that stands for any."""
@@ -79,22 +85,29 @@ class Study:
             return hb.psychometric(
                 self.formula, data, "x", guess=0.0, lapse="estimate", n=TRIALS, priors=priors
             )
-        return hb.Model(self.formula, data, family=self.family, priors=priors, cov=self.cov)
+        options = {"cov": self.cov, "residual": self.residual, "sigma": self.spread}
+        return hb.Model(self.formula, data, family=self.family, priors=priors, **options)
 
     def priors(self) -> dict[str, Any]:
         """Return the priors of the study, which do not look at the response."""
-        priors: dict[str, Any] = {"b": hb.Normal(*self.slope), "sd": hb.HalfNormal(self.sd)}
+        priors: dict[str, Any] = {"b": hb.Normal(*self.slope)}
+        if "|" in self.formula:
+            priors["sd"] = hb.HalfNormal(self.sd)
         if self.family != "cumulative":
             priors["(Intercept)"] = hb.Normal(*self.intercept)
         if "(x |" in self.formula:
             priors["cor"] = hb.LKJ(ETA)
         own = {
             "gaussian": {"sigma": hb.HalfNormal(self.sigma)},
+            "of its own": {
+                "sigma_(Intercept)": hb.Normal(*LOG_SD),
+                "sigma_b": hb.Normal(*LOG_RATIO),
+            },
             "negativebinomial": {"alpha": hb.Gamma(*ALPHA)},
             "psychometric": {"lapse": hb.Beta(*LAPSE)},
             "cumulative": {"threshold": hb.Normal(0, CUTS)},
         }
-        return priors | own.get(self.family, {})
+        return priors | own.get("of its own" if self.spread else self.family, {})
 
 
 def studies(sampler):
@@ -160,7 +173,24 @@ def studies(sampler):
         alone,
         herds,
         varying,
+        *correlated_residuals(),
     ]
+
+
+def correlated_residuals():
+    """Return studies of residuals that are correlated or of unequal variance, with gaps in time."""
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 5), "t": np.tile([0, 1, 2, 4, 7], 10)})
+    data["h"] = np.where(data["g"] < 4, "a", "b")
+    data["x"] = np.random.default_rng(4).normal(size=len(data))
+    data = data.drop([3, 11, 12, 40])
+    strata = Study(name="sds by group", formula="y ~ x + (1 | g)", data=data, spread="~ h")
+    return [
+        replace(strata, name="ar1 residuals", spread=None, residual="ar1(t | g)"),
+        strata,
+        replace(strata, name="car1, sds by group", residual="car1(t | g)"),
+        replace(strata, name="us residuals", formula="y ~ x", spread=None, residual="us(t | g)",
+                data=data[data["t"] < 4]),
+    ]  # fmt: skip
 
 
 def animals():
@@ -208,8 +238,44 @@ def truth(study, design, rng):
         values[f"b_{factor.name}"] = b[0, 0]
         if q > 1:
             values[f"cor_{factor.name}"] = (root @ root.T)[0, 1]
-    further, y = response(study, eta, centred, rng)
+    if study.residual or study.spread:
+        further, y = with_residuals(study, eta, rng)
+    else:
+        further, y = response(study, eta, centred, rng)
     return values | further, y
+
+
+def with_residuals(study, eta, rng):
+    """Draw the parameters of residuals with a structure, and a response at predictors eta (n,)."""
+    spec = study.model().spec
+    found, values = spec.residuals, {}
+    own, sd = found.structure.correlation, np.ones(eta.size)
+    if study.spread:
+        X, laws = spec.design.of("sigma").X, spec.priors.formulas["sigma"]
+        gamma = rng.normal(*LOG_RATIO, size=X.shape[1])
+        gamma[0] = rng.normal(*LOG_SD) - laws.centre[1:] @ gamma[1:]
+        values |= {f"sigma_beta{i}": value for i, value in enumerate(gamma)}
+        sd = np.exp(X @ gamma)
+    else:
+        values["sigma"] = abs(rng.normal(0, study.sigma))
+        sd = sd * values["sigma"]
+    correlations = np.empty(0)
+    if found.visits:
+        names = found.names[: found.visits]
+        laws = [spec.priors.family[name] for name in names]
+        ratios = np.array([rng.normal(law.mu, law.sigma) for law in laws])
+        values |= dict(zip(names, ratios, strict=True))
+        sd = sd * np.exp(np.append(0, ratios)[found.series.visit])
+        shapes = beta_shapes(own.n_visits, ETA)
+        root = correlation_root(2 * rng.beta(shapes, shapes)[None] - 1, own.n_visits)[0]
+        correlations = (root @ root.T)[np.tril_indices(own.n_visits, -1)]
+    elif found.series is not None:
+        law = spec.priors.family[found.names[-1]]
+        correlations = law.quantile(rng.random(1))
+    values |= dict(zip(found.names[found.scale.size :], correlations, strict=True))
+    z = rng.standard_normal((eta.size, 1))
+    e = z if found.series is None else correlated(found, correlations[None], z)
+    return values, eta + sd * e[:, 0]
 
 
 def pattern_root(study, own, rng):
@@ -243,6 +309,8 @@ def drawn(draws, design):
     values = {f"beta{i}": draws.beta[..., i] for i in range(draws.beta.shape[2])}
     if draws.sigma is not None:
         values["sigma"] = draws.sigma
+    for name, own in draws.formulas.items():
+        values |= {f"{name}_beta{i}": own.beta[..., i] for i in range(own.beta.shape[2])}
     for name, further in draws.family.items():
         if further.ndim == 2:
             values[name] = further
