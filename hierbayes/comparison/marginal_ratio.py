@@ -98,11 +98,11 @@ def improper(priors: ModelPriors) -> list[str]:
     """Names of the parameters whose priors are flat."""
     from hierbayes.priors.distributions import Flat
 
-    return [p.name for p in priors.parameters if isinstance(priors.of(p), Flat)]
+    return [p.name for p in priors.all_parameters if isinstance(priors.of(p), Flat)]
 
 
 def _prior_lines(priors: ModelPriors) -> list[str]:
-    return [f"{p.name} ~ {priors.of(p)}" for p in priors.parameters]
+    return [f"{p.name} ~ {priors.of(p)}" for p in priors.all_parameters]
 
 
 def untrusted(names: Sequence[str], fits: Sequence[PosteriorFit]) -> tuple[Finding, ...]:
