@@ -354,7 +354,7 @@ class PosteriorFit(FitTables):
         """Draws (C, D) of coefficients of log sigma, and of correlations of residuals, by name."""
         if not self.response_family.is_linear:
             return {}
-        found = {}
+        found: dict[str, FloatArray] = {}
         for name, own in self.draws.formulas.items():
             columns = [self.design.of(name).coef_names[k] for k in self.spec.kept_of[name]]
             found |= {f"{name}_{c}": own.beta[..., k] for k, c in enumerate(columns)}

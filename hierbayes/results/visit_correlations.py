@@ -1,7 +1,7 @@
 """Correlations of the residuals of visits, ``us(visit | subject)``: one by one, and as a matrix.
 
-Draws hold each of them by its name, ``cor_10.8|Subject``; ``idata`` and PyMC models the matrix
-``cor_us|Subject``, which is one variable with one prior.
+Draws hold each of them by its name, ``cor_age10.age8|Subject``; ``idata`` and PyMC models the
+matrix ``cor_us|Subject``, which is one variable with one prior.
 """
 
 from collections.abc import Mapping, Sequence

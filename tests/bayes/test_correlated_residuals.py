@@ -212,13 +212,15 @@ def test_correlations_of_visits_have_one_prior_and_names_of_their_own() -> None:
     us = hb.Model("distance ~ age", frame, **options)
     post = us.sample(draws=25, random_seed=1)
     names = [name for part in post.parameters("ran_pars") for name in part.names]
-    correlations = ["cor_10.8|Subject", "cor_12.8|Subject", "cor_12.10|Subject"]
+    correlations = ["cor_age10.age8|Subject", "cor_age12.age8|Subject", "cor_age12.age10|Subject"]
     assert names == ["sigma", "sigma_age10", "sigma_age12", *correlations]
     R = post.idata["posterior"]["cor_us|Subject"]
     at = dict(zip(R.dims[2:], ["12", "10"], strict=True))
-    np.testing.assert_array_equal(R.sel(at), post.draws.family["cor_12.10|Subject"])
+    np.testing.assert_array_equal(R.sel(at), post.draws.family["cor_age12.age10|Subject"])
     again = one_by_one({"cor_us|Subject": R.to_numpy()}, "cor_us|Subject", correlations)
-    np.testing.assert_array_equal(again["cor_12.8|Subject"], post.draws.family["cor_12.8|Subject"])
+    np.testing.assert_array_equal(
+        again["cor_age12.age8|Subject"], post.draws.family["cor_age12.age8|Subject"]
+    )
     table = us.priors.set_index("parameter")["prior"]
     assert table["cor_us|Subject"] == "LKJ(5)" and table["sigma_age12"] == "Normal(0, 0.3)"
     with pytest.raises(hb.PriorError, match="can't be a prior of correlations"):
