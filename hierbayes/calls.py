@@ -71,15 +71,16 @@ def _ask(given: Collection[Any], called: str) -> None:
 
     Their types are looked at first: lists may be columns of a million numbers.
     """
-    if not any(map(_may_refuse, set(map(type, given)))):
-        return
-    for one in given:
+    asked = set(filter(_may_refuse, set(map(type, given))))
+    for one in given if asked else ():
+        if type(one) not in asked:
+            continue
         if isinstance(one, list | tuple):
             _ask(one, called)
         elif isinstance(one, dict):
             _ask(one.values(), called)
-        elif (refuses := getattr(type(one), "_refuses", None)) is not None:
-            refuses(one, called)
+        else:
+            type(one)._refuses(one, called)
 
 
 @lru_cache(maxsize=256)

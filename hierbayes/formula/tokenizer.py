@@ -90,15 +90,16 @@ def prepare(text: object) -> str:
 def tokenize(source: str) -> list[Token]:
     """Split a prepared text into tokens, the last one of kind ``end``."""
     tokens = []
-    position, length = 0, len(source)
+    position, length, plain = 0, len(source), source.isascii()
     match = _TOKEN.match
     while found := match(source, position):
         kind = str(found.lastgroup)
         text = found[kind]
         at, position = found.start(kind), found.end()
         if kind == "name":
-            position = _name_end(source, position)
-            text = source[at:position]
+            if not plain:
+                position = _name_end(source, position)
+                text = source[at:position]
         elif kind == "quoted" or kind == "text":
             text = _unescape(text[1:-1], source=source, at=at + 1)
             if kind == "quoted" and not text:
@@ -120,7 +121,9 @@ def tokenize(source: str) -> list[Token]:
 def is_syntactic(name: str) -> bool:
     """Whether R reads the name without back-ticks."""
     found = _SYNTACTIC.match(name)
-    return found is not None and _name_end(name, found.end()) == len(name)
+    if found is None or found.end() == len(name):
+        return found is not None
+    return _name_end(name, found.end()) == len(name)
 
 
 def _name_end(source: str, position: int) -> int:

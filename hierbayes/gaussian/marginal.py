@@ -204,11 +204,10 @@ class Kernel:
     @cached_property
     def zxy(self) -> list[FloatArray]:
         """Z'W[X y] per factor, shape (T or 1, J, q, p + 1)."""
-        zys: Sequence[FloatArray] = [zy[None] for zy in self.products.zy]
-        if self.responses is not None:
-            zys = self.responses.zy
+        if self.responses is None:
+            return [both[None] for both in self.products.zxy]
         joined = []
-        for zx, zy in zip(self.products.zx, zys, strict=True):
+        for zx, zy in zip(self.products.zx, self.responses.zy, strict=True):
             J, q, p = zx.shape
             both = np.empty((zy.shape[0], J, q, p + 1))
             both[..., :p], both[..., p] = zx, zy

@@ -166,7 +166,7 @@ class Products:
         """Per factor the Cholesky factors of zz, (J, q, q), with next to nothing added."""
         return tuple(_root_of_levels(A) for A in self.zz)
 
-    @property
+    @cached_property
     def zxy(self) -> list[FloatArray]:
         """Per factor Z'W[X y], (J, q, p + 1)."""
         pairs = zip(self.zx, self.zy, strict=True)

@@ -204,12 +204,13 @@ def _levels_are_clear(products: Products, *, sigma_known: bool) -> bool:
     J, q = A.shape[:2]
     if p >= J or not (sigma_known or products.n_obs - J * q > p):
         return False
-    some = A[: max(SOME_LEVELS, 4 * p)]
-    own = np.diagonal(some, axis1=1, axis2=2)
-    clear = own > OWN_SIZE / J * np.trace(A.sum(axis=0)) / q
+    some = slice(max(SOME_LEVELS, 4 * p))
+    own = A[some].diagonal(axis1=1, axis2=2)
+    clear = own > OWN_SIZE / J * A.sum(axis=0).trace() / q
     if q == 1:
         return int(clear.sum()) > p
-    told_apart = np.linalg.det(some) > OWN_VOLUME * own.prod(axis=1)
+    volume = products.level_roots[0][some].diagonal(axis1=1, axis2=2).prod(axis=1) ** 2
+    told_apart = volume > OWN_VOLUME * own.prod(axis=1)
     return int((clear.all(axis=1) & told_apart).sum()) > p
 
 

@@ -108,7 +108,7 @@ def specify(
     cov = known_covariances(given.cov, [bar.group for bar in formula_read.bars])
     if cov is not None and not response_family.is_linear:
         raise not_supported("cov-families", family=response_family.name)
-    arguments = _owned(given, response_family, table, cov)
+    arguments = _owned(given, response_family, table, cov=cov, **asked)
     design = build_design(
         formula_read,
         table,
@@ -231,10 +231,8 @@ def _specify_stream(
     return spec
 
 
-def _owned(
-    given: Arguments, family: Family, table: Table, cov: Mapping[str, LevelCovariance] | None
-) -> Arguments:
-    """Return copies of what was given, arrays in the order of the table, and ``cov`` as read."""
+def _owned(given: Arguments, family: Family, table: Table, **read: Any) -> Arguments:
+    """Return copies of what was given, arrays in the order of the table, beside what is read."""
     named = isinstance(given.family, Family) and given.family.link_name
     return Arguments(
         weights=aligned("weights", _own(given.weights), table.index),
@@ -244,9 +242,8 @@ def _owned(
         family=given.family,
         link=family.link.name if named else given.link,  # which files and code name
         priors=_own(given.priors),
-        cov=cov,
-        **given.formulas,
         residual=given.residual,
+        **read,
     )
 
 

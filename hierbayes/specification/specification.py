@@ -80,8 +80,7 @@ class Arguments:
     @property
     def formulas(self) -> dict[str, Any]:
         """Formulas of further parameters that were given, by their names."""
-        every = {name: getattr(self, name) for name in PARAMETERS}
-        return {name: text for name, text in every.items() if text is not None}
+        return {name: text for name in PARAMETERS if (text := getattr(self, name)) is not None}
 
     def options(self) -> dict[str, Any]:
         """Return them by name, as ``specify`` takes them."""
