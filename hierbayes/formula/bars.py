@@ -102,7 +102,8 @@ def _combined(node: Expression, *, source: str) -> Factors:
 
 def _factor(node: Expression, *, source: str) -> Expression:
     node = _without_parentheses(node)
-    if isinstance(node, Name | Call) and node != Name(".") and node != Call("offset", ()):
+    is_name = isinstance(node, Name) and node.name != "."
+    if is_name or (isinstance(node, Call) and node != Call("offset", ())):
         check_value(node, source=source)
         return node
     raise _no_grouping(node, source=source)

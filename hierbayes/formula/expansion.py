@@ -191,7 +191,7 @@ class Expansion:
         if number is None:
             number = self._numbers[key] = len(self.nodes)
             self.nodes.append(node)
-            self.labels.append(deparse(node) if key.startswith(" ") else key)
+            self.labels.append(key.removeprefix(" "))
         return {1 << number: None}
 
     def _bar(self, group: nodes.Group, node: nodes.Binary) -> TermSet:
