@@ -6,6 +6,8 @@ up to ``UNROLLED`` rows the loops run over rows of the small matrices and each s
 operation over the whole stack; above that, and for ``FEW`` matrices, LAPACK runs once a matrix.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from hierbayes.arrays import FloatArray
@@ -103,9 +105,39 @@ def inverse_of_triangles(L: FloatArray) -> FloatArray:
 
     A general inverse pivots: on the row with the largest unit, which costs the others their digits.
     """
+    if L.shape[-1] == 1:
+        return np.asarray(1.0 / L)
     if are_few(L):  # the inverse of an upper triangle has no row to pivot on
         return np.linalg.inv(L.swapaxes(-1, -2)).swapaxes(-1, -2)
     return solve_lower_stack(L, np.eye(L.shape[-1]))
+
+
+class Triangles:
+    """A stack of lower triangles L (..., q, q) to solve with, again and again.
+
+    Few are inverted once, and a solve is then one product; if it must be, they are not.
+    """
+
+    def __init__(self, L: FloatArray, *, inverted: bool = True) -> None:
+        self.L = L
+        self._is_inverted = inverted and L.shape[-1] > 1 and are_few(L)
+
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """L^-1."""
+        return inverse_of_triangles(self.L)
+
+    def solve(self, B: FloatArray) -> FloatArray:
+        """L^-1 B for right sides (..., q, c)."""
+        if self._is_inverted:
+            return product_stack(self.inverse, B)
+        return solve_lower_stack(self.L, B)
+
+    def solve_transposed(self, B: FloatArray) -> FloatArray:
+        """L'^-1 B for right sides (..., q, c)."""
+        if self._is_inverted:
+            return transposed_product(self.inverse, B)
+        return solve_upper_stack(self.L, B)
 
 
 def inverse_stack(L: FloatArray) -> FloatArray:
@@ -116,6 +148,8 @@ def inverse_stack(L: FloatArray) -> FloatArray:
 def gram_stack(A: FloatArray) -> FloatArray:
     """Return A'A of a stack (..., J, q, a): shape (..., J, a, a)."""
     q, columns = A.shape[-2:]
+    if q == columns == 1:
+        return np.asarray(A * A)
     if max(q, columns) > UNROLLED or are_few(A):
         return np.asarray(A.swapaxes(-1, -2) @ A)
     out = np.empty((*A.shape[:-2], columns, columns))

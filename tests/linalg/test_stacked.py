@@ -8,6 +8,7 @@ import pytest
 from hierbayes.linalg.stacked import (
     FEW,
     UNROLLED,
+    Triangles,
     cholesky_stack,
     inverse_of_triangles,
     inverse_stack,
@@ -141,3 +142,11 @@ def test_many_variance_parameters_take_no_more_room_than_their_blocks(correlated
         assert tracemalloc.get_traced_memory()[1] < 6 * size
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("inverted", [True, False])
+def test_triangles_solve_as_substitution_does(stack, inverted):
+    _, L, B = stack
+    triangles = Triangles(L, inverted=inverted)
+    np.testing.assert_allclose(triangles.solve(B), solve_lower_stack(L, B), atol=ATOL)
+    np.testing.assert_allclose(triangles.solve_transposed(B), solve_upper_stack(L, B), atol=ATOL)

@@ -16,14 +16,12 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.pattern.nested import NestedPattern
 from hierbayes.gaussian.products import LevelBlocks, Products, Squares, summed_diagonal_blocks
 from hierbayes.linalg.stacked import (
+    Triangles,
     cholesky_stack,
     gram_stack,
-    inverse_stack,
     log_det_stack,
     product_stack,
     sandwich,
-    solve_lower_stack,
-    solve_upper_stack,
     transposed_product,
 )
 
@@ -116,14 +114,15 @@ class NestedFactor:
             (f, g): sandwich(c.blocks, Lambdas[f], Lambdas[g])
             for (f, g), c in blocks.couplings.items()
         }
-        self.L: list[FloatArray] = []
+        self.triangles: list[Triangles] = []
         for f in range(m):
             if blocks.roots is None:
-                self.L.append(cholesky_stack(diagonal[f]))
+                own = Triangles(cholesky_stack(diagonal[f]))
             else:
-                self.L.append(_lower_by_qr(blocks.roots, Lambdas[0]))
+                own = Triangles(_lower_by_qr(blocks.roots, Lambdas[0]), inverted=False)
+            self.triangles.append(own)
             for g in range(f + 1, m):
-                self.coupled[f, g] = solve_lower_stack(self.L[f], self.coupled[f, g])
+                self.coupled[f, g] = own.solve(self.coupled[f, g])
             for g in range(f + 1, m):
                 left = self.coupled[f, g]
                 diagonal[g] = diagonal[g] - children[f, g].sums(gram_stack(left))
@@ -132,6 +131,11 @@ class NestedFactor:
                     self.coupled[g, h] = self.coupled[g, h] - children[f, g].sums(update)
         self._covariances: list[FloatArray] | None = None
         self._cross: dict[tuple[int, int], FloatArray] = {}
+
+    @property
+    def L(self) -> list[FloatArray]:
+        """Per factor the diagonal blocks of L, (T, J, q, q)."""
+        return [own.L for own in self.triangles]
 
     @property
     def log_det(self) -> FloatArray:
@@ -147,8 +151,8 @@ class NestedFactor:
         """L^-1 of right sides given per factor as (T, J, q, c)."""
         rest = list(right)
         half = []
-        for f, L in enumerate(self.L):
-            half.append(solve_lower_stack(L, rest[f]))
+        for f, own in enumerate(self.triangles):
+            half.append(own.solve(rest[f]))
             for g in range(f + 1, len(rest)):
                 update = transposed_product(self.coupled[f, g], half[f])
                 rest[g] = rest[g] - self.children[f, g].sums(update)
@@ -162,7 +166,7 @@ class NestedFactor:
             for g in range(f + 1, len(half)):
                 parent = self.children[f, g].parent
                 right = right - product_stack(self.coupled[f, g], out[g][:, parent])
-            out[f] = solve_upper_stack(self.L[f], right)
+            out[f] = self.triangles[f].solve_transposed(right)
         return out
 
     def covariances(self) -> list[FloatArray]:
@@ -180,8 +184,10 @@ class NestedFactor:
         m = len(self.L)
         inverse: dict[tuple[int, int], FloatArray] = {}
         for f in reversed(range(m)):
-            slopes = {g: solve_upper_stack(self.L[f], self.coupled[f, g]) for g in range(f + 1, m)}
-            own = inverse_stack(self.L[f])
+            slopes = {
+                g: self.triangles[f].solve_transposed(self.coupled[f, g]) for g in range(f + 1, m)
+            }
+            own = gram_stack(self.triangles[f].inverse)
             for g in range(f + 1, m):
                 total = np.zeros_like(slopes[g])
                 for h, slope in slopes.items():
