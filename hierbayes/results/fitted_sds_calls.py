@@ -13,7 +13,7 @@ OF_FITTED_SDS = frozenset(
         "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
         "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment", "fit.shown",
         "fit.determined", "fit.predict", "hb.emmeans", "hb.confint", "model.fit",
-        "model.with_response", "model.explain",
+        "model.with_response", "model.explain", "fit.save", "result.save",
     }
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ from hierbayes.saving.archive import Archive, Damaged, write_archive
 from hierbayes.saving.stored_index import read_index, stored_index
 from hierbayes.saving.stored_stream import read_stream, stored_stream
 from hierbayes.specification.build import specify
+from hierbayes.specification.fitted_values import FITTED
 from hierbayes.specification.specification import Arguments, Specification
 from hierbayes.specification.used_data import ARRAY_ARGUMENTS, used_columns
 from hierbayes.streams.cell_table import CellTable
@@ -47,7 +48,10 @@ def stored_specification(spec: Specification, arrays: dict[str, Any]) -> dict[st
     streamed = isinstance(spec.table, StreamedTable)
     columns = []
     if not streamed:
-        columns = [_stored_column(spec, name, arrays) for name in used_columns(spec)]
+        names = [name for name in used_columns(spec) if name not in spec.table.made]
+        columns = [_stored_column(spec, name, arrays) for name in names]
+    if spec.has_fitted_sds:
+        arrays[FITTED] = spec.table.column(FITTED)
     arguments: dict[str, Any] = {
         "contrasts": spec.arguments.contrasts,
         "priors": prior_records(spec.arguments.priors),
@@ -200,6 +204,11 @@ def read_specification(archive: Archive) -> Specification:
             table.caution(column["name"], checked(column["caution"], str))
         if "ranked" in column:
             table.rank(column["name"])
+    if archive.has(FITTED):
+        fitted = archive.array(FITTED, kinds="f", shape=(n_rows,))
+        if not np.isfinite(fitted).all():
+            raise Damaged("its fitted values are not finite")
+        table = table.with_made(FITTED, fitted)
     given = specification["arguments"]
     optional = {"priors", "family", "link", "curve", "cov", "residual", *PARAMETERS}
     if set(given) - optional != {"contrasts", *ARRAY_ARGUMENTS}:

@@ -229,11 +229,13 @@ def test_means_and_predictions_are_those_of_the_coefficients() -> None:
     assert (plain.to_frame()["df"] < 60).all()
 
 
-def test_a_saved_fit_is_the_same(tmp_path) -> None:
-    fit = mixed()
+@pytest.mark.parametrize("sigma", [None, "~ log(fitted)"])
+def test_a_saved_fit_is_the_same(tmp_path, sigma) -> None:
+    fit = mixed() if sigma is None else fitted(None, sigma)
     fit.save(tmp_path / "fit")
     again = hb.load(tmp_path / "fit")
     assert again.criterion == pytest.approx(fit.criterion, abs=1e-9)
+    assert again.spec.has_fitted_sds == (sigma is not None)
     pd.testing.assert_frame_equal(again.varcorr().to_frame(), fit.varcorr().to_frame())
     assert str(again.summary()) == str(fit.summary())
 
@@ -275,7 +277,6 @@ def test_fitted_values_in_the_formula_of_sigma_are_those_of_the_fit() -> None:
 OF_FITTED = {
     "sample": lambda fit: fit.model.sample(),
     "to_pymc": lambda fit: fit.model.to_pymc(),
-    "save": lambda fit: fit.save("never_written.hb"),
     "simulate": lambda fit: fit.simulate(1),
     "anova": lambda fit: hb.anova(fit, fit),
     "predict": lambda fit: fit.predict(interval="confidence"),
