@@ -162,6 +162,11 @@ class Products:
         return tuple(found)
 
     @cached_property
+    def first_fit(self) -> FloatArray:
+        """Coefficients of the kept columns from X'Wy in the basis, (p, p)."""
+        return np.asarray(self.anchor.x_basis @ np.linalg.inv(self.xx))
+
+    @cached_property
     def level_roots(self) -> tuple[FloatArray, ...]:
         """Per factor the Cholesky factors of zz, (J, q, q), with next to nothing added."""
         return tuple(_root_of_levels(A) for A in self.zz)
@@ -538,8 +543,7 @@ def with_response(
     y = y if design.offset is None else y - design.offset
     if fitted:
         wy = y if weights is None else y * weights
-        beta0 = anchor.x_basis @ np.linalg.solve(products.xx, wy @ basis_x)
-        anchor = replace(anchor, beta0=beta0)
+        anchor = replace(anchor, beta0=products.first_fit @ (wy @ basis_x))
     residual = y - X @ anchor.beta0
     found = _of_response(products, basis_x, residual, anchor=anchor, design=design, weights=weights)
     return _with_remainder(found, design, weights, residual, may_move=fitted)

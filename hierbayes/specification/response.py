@@ -1,5 +1,6 @@
 """A new response for a fitted model: one finite number for each row used."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,14 @@ def checked_response(y: Any, design: Design, *, index: pd.Index) -> FloatArray:
         if not isinstance(value, np.ndarray | Logical):
             raise DataError("refit got a response of categories, not numbers.")
         response = np.array(as_numbers(value), dtype=np.float64)
-    bad = int(np.count_nonzero(~np.isfinite(response)))
-    if bad:
+    low, high = float(response.min()), float(response.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = int(np.count_nonzero(~np.isfinite(response)))
         raise DataError(
             f"refit got a response with {bad} missing or infinite value{'s' if bad > 1 else ''}; "
             "fit a new model to leave rows out."
         )
-    if response.min() == response.max():
+    if low == high:
         raise DataError(
             f"refit got a response that is {response[0]:g} in all {nobs} rows; there is nothing "
             "to model."
