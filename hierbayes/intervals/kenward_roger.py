@@ -13,7 +13,8 @@ gamma-hat is
 
 V is linear in gamma, so there are no second derivatives. Of a covariance with a pattern (``cs ar1
 toep``) gamma are its parameters and G_i derivatives of V in them; second derivatives are left out,
-so that the answer is the same for any parameters (SAS's KENWARDROGER(FIRSTORDER)). For the q rows
+so that the answer is the same for any parameters (SAS's KENWARDROGER(FIRSTORDER)). Of residuals
+with a structure the sums are those of ``residual_kenward_roger.py``. For the q rows
 of L let D_i = R'Phi P_i Phi R with R R' = L'(L Phi L')^-1 L, A1 = sum_ij W_ij tr(D_i) tr(D_j) and
 A2 = sum_ij W_ij tr(D_i D_j). The Wald statistic in Phi_A over q, times lambda, is about F(q, df),
 lambda and df matching its first two moments.
@@ -28,13 +29,13 @@ Source: Kenward & Roger (1997), Biometrics 53:983; Halekoh & Hojsgaard (2014), J
 59(9).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.covariance import CovarianceShape, lower_triangles
 from hierbayes.gaussian.expected_information import Traces, covariance_traces, n_right_sides
 from hierbayes.gaussian.levels_apart import levels_apart
@@ -42,6 +43,7 @@ from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, gram, mode
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.gaussian.relative_frame import Frame
 from hierbayes.intervals.determined_part import DeterminedPart, determined_part
+from hierbayes.intervals.residual_kenward_roger import dense_sums
 from hierbayes.intervals.satterthwaite import DEPENDS, curved_inverse, frame_of
 from hierbayes.likelihood.convergence import SINGULAR
 from hierbayes.results.linear_fit import LinearFit
@@ -105,39 +107,92 @@ def kenward_roger(fit: LinearFit) -> KenwardRoger:
         leave nothing to the residual.
     """
     _check(fit)
-    part, p = _part(fit), fit.beta.size
-    frame = frame_of(*_in_full_triangles(part.kernel, part.at))
-    kernel, at = frame.kernel, frame.at
-    J = _along_patterns(part.kernel, part.at, frame)
-    k = kernel.shape.n_theta if J is None else J.shape[1]
-    m = k + (0 if kernel.sigma_known else 1)
+    sums = _of_levels(fit) if fit.residual is None else _of_rows(fit)
+    k, p = sums.P.shape[:2]
+    m = k if fit.kernel.sigma_known else k + 1
     # columns of X orthonormal in V^-1, so Phi is the identity
-    P, information = np.zeros((m, p, p)), np.zeros((m, m))
-    Q, alone = np.zeros((k, p, k, p)), np.zeros(m)
-    if k and p:
-        P[:k], Q, traces = _along(J, *_slopes(frame), covariance_traces(frame))
-        on_Q = np.einsum("iaja->ij", Q)
-        on_P = np.einsum("iab,jba->ij", P[:k], P[:k])
-        information[:k, :k] = traces.double - 2 * on_Q + on_P
-        own = np.diag(traces.double)
-        alone[:k] = _information_alone(kernel.shape, own) if J is None else own
-        if m > k:
-            information[:k, k] = traces.single + np.einsum("iaa->i", P[:k])
-            information[k, :k] = information[:k, k]
+    information, alone = np.zeros((m, m)), np.zeros(m)
+    on_Q = np.einsum("iaja->ij", sums.Q)
+    on_P = np.einsum("iab,jba->ij", sums.P, sums.P)
+    information[:k, :k] = sums.double - 2 * on_Q + on_P
+    alone[:k] = sums.alone
+    P = sums.P
     if m > k:
-        P[k] = -np.eye(p)
+        information[:k, k] = sums.single + np.einsum("iaa->i", P)
+        information[k, :k] = information[:k, k]
+        P = np.concatenate([P, -np.eye(p)[None]])
         alone[k] = information[k, k] = fit.nobs - p
     inverse, flat = curved_inverse(information, alone)
     W = 2 * inverse
-    U = np.einsum("ij,iajb->ab", W[:k, :k], Q)
+    U = np.einsum("ij,iajb->ab", W[:k, :k], sums.Q)
     U -= np.einsum("ij,iab,jbc->ac", W[:k, :k], P[:k], P[:k])
-    half = fit.sigma * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
+    half = sums.half
     return KenwardRoger(
         vcov=half @ (np.eye(p) + U + U.T) @ half.T,
         plain=half @ half.T,
         slopes=half @ P @ half.T,
         spread=W,
         flat=flat,
+    )
+
+
+@record
+class _Sums:
+    """P, Q and traces of the k parameters but sigma, X orthonormal in V^-1.
+
+    Attributes
+    ----------
+    P, Q : arrays, shape (k, p, p) and (k, p, k, p)
+    single, double : arrays, shape (k,) and (k, k), traces
+    alone : array, shape (k,), information on each if nothing else were estimated
+    half : array, shape (p, p), root of the covariance of beta, user's scale
+    """
+
+    P: FloatArray
+    Q: FloatArray
+    single: FloatArray
+    double: FloatArray
+    alone: FloatArray
+    half: FloatArray
+
+
+def _of_levels(fit: LinearFit) -> _Sums:
+    """Sum over levels, where residuals are independent."""
+    part, p = _part(fit), fit.beta.size
+    frame = frame_of(*_in_full_triangles(part.kernel, part.at))
+    kernel, at = frame.kernel, frame.at
+    J = _along_patterns(part.kernel, part.at, kernel.shape, frame.roots)
+    k = kernel.shape.n_theta if J is None else J.shape[1]
+    P, Q, alone = np.zeros((k, p, p)), np.zeros((k, p, k, p)), np.zeros(k)
+    traces = Traces(single=np.zeros(k), double=np.zeros((k, k)))
+    if k and p:
+        P, Q, traces = _along(J, *_slopes(frame), covariance_traces(frame))
+        own = np.diag(traces.double)
+        alone = _information_alone(kernel.shape, own) if J is None else own
+    half = fit.sigma * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p]
+    return _Sums(P=P, Q=Q, single=traces.single, double=traces.double, alone=alone, half=half)
+
+
+def _of_rows(fit: LinearFit) -> _Sums:
+    """Sum over blocks of rows, where residuals have a structure."""
+    kernel, at = _in_full_triangles(fit.kernel, fit.at)
+    shape, p = kernel.shape, fit.beta.size
+    J = _along_patterns(fit.kernel, fit.at, shape, [np.eye(q) for q in shape.sizes])
+    found = dense_sums(fit, kernel, at, J=J, most_operations=MOST_OPERATIONS)
+    if found.residual_df < LEAST_RESIDUAL_DF:
+        raise not_supported(
+            "kenward-roger-residual", sigma=fit.sigma, df=max(found.residual_df, 0.0)
+        )
+    alone = np.diag(found.double).copy()
+    if J is None:
+        alone[: shape.n_theta] = _information_alone(shape, alone[: shape.n_theta])
+    return _Sums(
+        P=found.P,
+        Q=found.Q,
+        single=found.single,
+        double=found.double,
+        alone=alone,
+        half=fit.sigma * kernel.products.anchor.x_basis @ at.orthonormal[0, :p, :p],
     )
 
 
@@ -160,12 +215,15 @@ def _in_full_triangles(kernel: Kernel, at: Evaluation) -> tuple[Kernel, Evaluati
     return full, evaluate(full, theta)
 
 
-def _along_patterns(kernel: Kernel, at: Evaluation, frame: Frame) -> FloatArray | None:
+def _along_patterns(
+    kernel: Kernel, at: Evaluation, full: CovarianceShape, roots: Sequence[FloatArray]
+) -> FloatArray | None:
     """Return derivatives of the entries of S in the parameters of the covariances, (entries, k).
 
+    S is in the columns of the products times ``roots``, one a factor, and has the shape ``full``.
     None where all terms have full covariances. Parameters at a bound are held there.
     """
-    shape, full = kernel.shape, frame.kernel.shape
+    shape = kernel.shape
     if shape.is_plain:
         return None
     par = kernel.basis_shape.parameters(at.theta)
@@ -180,7 +238,7 @@ def _along_patterns(kernel: Kernel, at: Evaluation, frame: Frame) -> FloatArray 
         with np.errstate(divide="ignore", invalid="ignore"):
             slope, root = own.slope(par[:, part])[0][kept], own.root(par[:, part])[0]
         basis = kernel.products.anchor.z_bases[factor][block]
-        to_frame = np.linalg.inv(basis @ frame.roots[factor][block])
+        to_frame = np.linalg.inv(basis @ roots[factor][block])
         half = to_frame @ slope @ (to_frame @ root).T
         rows, places = np.triu_indices(root.shape[0])  # of the transpose: column by column
         found = np.zeros((full.n_theta, int(kept.sum())))
@@ -200,11 +258,11 @@ def _along(
 
 
 def _check(fit: LinearFit) -> None:
-    if fit.residual is not None:
-        raise unknown_residuals("ddf='kenward-roger'")
     if fit.method == "ml":
         raise not_supported("kenward-roger-ml")
     check_patterned(fit.design, "Kenward and Roger's method")
+    if fit.residual is not None:
+        return
     part = _part(fit)
     if not part.kernel.shape.sizes:
         return
