@@ -34,6 +34,7 @@ from hierbayes.intervals.resampling import ResponseDraws, drawn_responses
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
 from hierbayes.likelihood.refits import Refits, refit_many
+from hierbayes.likelihood.residual_refits import refit_residuals
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
@@ -156,19 +157,31 @@ class _Pair:
     def __init__(self, small: LinearFit, large: LinearFit) -> None:
         self.small, self.large = small, large
         self.draws = ResponseDraws(small.representing, "parametric")
-        self.parts = [determined_part(fit) for fit in (small, large)]
-        self.products = [
-            ResponseProducts(part.kernel.products, part.design, fit.weights)
-            for part, fit in zip(self.parts, (small, large), strict=True)
-        ]
+        self.parts = [_Refitter(fit) for fit in (small, large)]
 
     def refits(self, count: int, rng: np.random.Generator) -> list[Refits]:
         """Fit both models to as many samples of the small one."""
         Y = self.draws.draw(count, rng)
-        return [
-            refit_many(part.kernel, products.of(Y), design=part.design, start=part.at.theta[0])
-            for part, products in zip(self.parts, self.products, strict=True)
-        ]
+        return [part.fit(Y) for part in self.parts]
+
+
+class _Refitter:
+    """Fits the model of a fit to many responses."""
+
+    def __init__(self, fit: LinearFit) -> None:
+        self.own, self.part = fit, determined_part(fit)
+        self.products: ResponseProducts | None = None
+        if fit.residual is None:
+            products = self.part.kernel.products
+            self.products = ResponseProducts(products, self.part.design, fit.weights)
+
+    def fit(self, Y: FloatArray) -> Refits:
+        """Fit it to responses (n, T)."""
+        if self.products is None:
+            return refit_residuals(self.own, Y).refits
+        part = self.part
+        responses = self.products.of(Y)
+        return refit_many(part.kernel, responses, design=part.design, start=part.at.theta[0])
 
 
 class _GeneralisedPair:

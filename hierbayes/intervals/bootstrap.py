@@ -2,13 +2,15 @@
 
 Three ways to draw: responses from the model (parametric), from the fit's own modes and residuals
 (residual), or levels of the top grouping factor (cases). The responses of the first two are fitted
-together in one batched search (``likelihood/refits.py``); what the third draws are cross-products.
+together in one batched search (``likelihood/refits.py``; one after the other where residuals have a
+structure, ``residual_refits.py``); what the third draws are cross-products.
 Generalised fits are those of ``generalised_bootstrap.py``.
 
 Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapters 2 and 3; van der
 Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.errors import DataError, OptionError
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.gaussian.responses import ResponseProducts
@@ -28,14 +31,20 @@ from hierbayes.intervals.generalised_bootstrap import (
 from hierbayes.intervals.level_samples import LevelSamples
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
+from hierbayes.intervals.residual_profile import residual_ends
 from hierbayes.intervals.statistics import UNUSUAL, Replicates, Statistic, named_numbers
-from hierbayes.likelihood.fitting import at_theta
+from hierbayes.likelihood.fitting import at_theta, at_theta_and_phi
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
-from hierbayes.likelihood.refits import refit_many
+from hierbayes.likelihood.refits import Refits, refit_many
+from hierbayes.likelihood.residual_refits import refit_residuals
 from hierbayes.options import BootstrapKind, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.generalised_fit import GeneralisedFit
-from hierbayes.results.interval_parameters import interval_parameters, parameter_values
+from hierbayes.results.interval_parameters import (
+    IntervalParameter,
+    interval_parameters,
+    parameter_values,
+)
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -74,7 +83,8 @@ def bootstrap(
         variances: their distributions need not be normal. "cases" draws levels of the top
         grouping factor with replacement, with all their rows: even the form of the model need not
         be right, but there have to be many levels. A generalised fit has the first: its responses
-        are drawn from the family, given new random effects.
+        are drawn from the family, given new random effects; so has one whose residuals are
+        correlated or of unequal variance.
     progress : bool, optional
         Show a bar when it takes over two seconds; unless said, where somebody watches.
 
@@ -87,7 +97,7 @@ def bootstrap(
     ------
     NotSupportedError
         For ``kind="cases"`` with crossed factors, and another kind than "parametric" of a
-        generalised fit.
+        generalised fit or one with ``residual=`` or ``sigma=``.
     OptionError
         For a wrong argument, or a statistic that does not return numbers.
 
@@ -115,6 +125,8 @@ def bootstrap(
     check_option("kind", kind, BootstrapKind)
     if kind != "parametric":
         check_unrelated(fit.design, f"kind={kind!r}")
+        if isinstance(fit, LinearFit) and fit.residual is not None:
+            raise unknown_residuals(f"bootstrap(kind={kind!r})")
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
     task: _Task | GeneralisedBootstrap
     if isinstance(fit, GeneralisedFit):
@@ -181,24 +193,33 @@ def _task(fit: LinearFit, statistic: Statistic | None, kind: BootstrapKind) -> _
         names = tuple(parameter.name for parameter in parameters)
         theta, sigma = fit.representative[None], np.array([fit.sigma])
         estimates = parameter_values(fit, theta, sigma, beta=fit.beta[None])[0]
-        bounds = np.array([BOUNDS.get(p.kind, (-np.inf, np.inf)) for p in parameters])
+        bounds = np.array([_bounds(fit, p) for p in parameters])
     else:
         named = named_numbers(statistic, fit)
         names, estimates = tuple(named), np.array(list(named.values()))
         bounds = np.tile([-np.inf, np.inf], (len(names), 1))
     part = determined_part(fit)
+    draws = None if kind == "cases" else ResponseDraws(fit.representing, kind)
+    products = None
+    if draws is not None and fit.residual is None:
+        products = ResponseProducts(part.kernel.products, part.design, fit.weights)
     return _Task(
         fit=fit,
         statistic=statistic,
         names=names,
         estimates=estimates,
         bounds=bounds,
-        draws=None if kind == "cases" else ResponseDraws(fit.representing, kind),
-        products=None
-        if kind == "cases"
-        else ResponseProducts(part.kernel.products, part.design, fit.weights),
+        draws=draws,
+        products=products,
         levels=LevelSamples(fit, purpose="kind='cases'") if kind == "cases" else None,
     )
+
+
+def _bounds(fit: LinearFit, parameter: IntervalParameter) -> tuple[float, float]:
+    """Return the ends of the range of a parameter."""
+    if parameter.kind == "residual" and parameter.row >= fit.spec.residuals.structure.n_spreads:
+        return residual_ends(fit)
+    return BOUNDS.get(parameter.kind, (-np.inf, np.inf))
 
 
 def _replicates(task: _Task, seed: int, count: int) -> Replicates:
@@ -214,29 +235,42 @@ def _replicates(task: _Task, seed: int, count: int) -> Replicates:
             tuple(failure for row in rows for failure in row.failures),
         )
     assert task.draws is not None
-    assert task.products is not None
     fit = task.fit
     Y = task.draws.draw(count, rng)
-    part = determined_part(fit)
-    found = refit_many(part.kernel, task.products.of(Y), design=part.design, start=part.at.theta[0])
-    theta = part.whole(found.theta)
+    found, phi = _refitted(task, Y)
     failed, failures = ~found.converged, []
     if task.statistic is None:
-        values = _parameters(fit, theta, found.sigma, found.beta)
+        values = _parameters(fit, found, phi)
     else:
         values = np.full((count, len(task.names)), np.nan)
         for row in np.flatnonzero(found.converged):
             verdicts = {"converged": True, "is_singular": bool(found.is_singular[row])}
+            given: dict[str, Any] = {"response": Y[:, row], "findings": (), **verdicts}
             try:
-                again = at_theta(
-                    fit.spec, fit.method, theta[row], response=Y[:, row], findings=(), **verdicts
-                )
+                if phi is None:
+                    again = at_theta(fit.spec, fit.method, found.theta[row], **given)
+                else:
+                    again = at_theta_and_phi(
+                        fit.spec, fit.method, found.theta[row], phi=phi[row], **given
+                    )
                 values[row] = _row_of(task, again)
             except UNUSUAL as error:
                 failed[row] = True
                 failures.append(str(error))
     values[failed] = np.nan
     return Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
+
+
+def _refitted(task: _Task, Y: FloatArray) -> tuple[Refits, FloatArray | None]:
+    """Fit the model to responses (n, T): estimates, and coordinates of residuals with structure."""
+    fit = task.fit
+    if fit.residual is not None:
+        own = refit_residuals(fit, Y)
+        return own.refits, own.phi
+    assert task.products is not None
+    part = determined_part(fit)
+    found = refit_many(part.kernel, task.products.of(Y), design=part.design, start=part.at.theta[0])
+    return replace(found, theta=part.whole(found.theta)), None
 
 
 def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
@@ -254,7 +288,9 @@ def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> Replicates
         if task.statistic is None:
             anchor = kernel.products.anchor
             beta = anchor.beta0 + found.at.beta @ anchor.x_basis.T
-            values = _parameters(fit, found.theta[None], found.at.sigma, beta)
+            values = _known(
+                fit, parameter_values(fit, found.theta[None], found.at.sigma, beta=beta)
+            )
         else:
             design = levels.design(drawn)
             again = at_theta(
@@ -291,6 +327,8 @@ def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
 
 def _jackknife(task: _Task) -> FloatArray:
     """Estimates without one level of the top factor (or group of levels) each, shape (J, m)."""
+    if task.fit.residual is not None:
+        raise unknown_residuals("interval='bca'")
     levels = task.levels or LevelSamples(task.fit, purpose="interval='bca'")
     everyone = np.arange(levels.n_levels)
     groups = np.array_split(everyone, min(everyone.size, MOST_JACKKNIFE))
@@ -298,10 +336,13 @@ def _jackknife(task: _Task) -> FloatArray:
     return np.concatenate([row.values for row in rows])
 
 
-def _parameters(
-    fit: LinearFit, theta: FloatArray, sigma: FloatArray, beta: FloatArray
-) -> FloatArray:
-    values = parameter_values(fit, theta, sigma, beta=beta)
+def _parameters(fit: LinearFit, found: Refits, phi: FloatArray | None) -> FloatArray:
+    residual = None if phi is None else fit.spec.residuals.values(phi)
+    values = parameter_values(fit, found.theta, found.sigma, beta=found.beta, residual=residual)
+    return _known(fit, values)
+
+
+def _known(fit: LinearFit, values: FloatArray) -> FloatArray:
     values[:, without_interval(fit)] = np.nan
     return values
 

@@ -8,7 +8,6 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.errors import OptionError
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.intervals.determined_part import UNDETERMINED, without_interval
 from hierbayes.intervals.profile import (
@@ -123,8 +122,6 @@ def confint(
     if method == "profile":
         return _profiled(fit, chosen, level)
     if method == "bootstrap":
-        if isinstance(fit, LinearFit) and fit.residual is not None:
-            raise unknown_residuals(f"confint(method={method!r})")
         from hierbayes.intervals.bootstrap import bootstrap
 
         found = bootstrap(fit, nsim=nsim, random_seed=random_seed, kind=kind, n_jobs=n_jobs)

@@ -9,6 +9,9 @@ b = L v, L L' = sigma^2 Lambda Lambda' and S the second moment of v, v S^-1/2 ha
 keeps the shape of their distributions, skewness and outliers, and assumes that they are
 exchangeable.
 
+Of residuals that are correlated or of unequal variance e* comes from independent numbers by the
+root of their covariance (``gaussian/residual/root.py``).
+
 Source: Carpenter, Goldstein & Rasbash (2003), J. R. Stat. Soc. C 52:431-443.
 """
 
@@ -20,6 +23,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.families.family import Family
 from hierbayes.families.mean_ends import no_responses_there
+from hierbayes.gaussian.residual.root import coloured
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -51,6 +55,9 @@ class ResponseDraws:
         self._roots = [fit.sigma * Lambda[0] for Lambda in Lambdas]
         self._root_weights = None if fit.weights is None else np.sqrt(fit.weights)
         self._sigma = fit.sigma
+        self._residual = None
+        if fit.residual is not None:
+            self._residual = fit.spec.residuals, fit.residual.phi
         self._spherical: list[FloatArray] | None = None
         if kind == "residual":
             pairs = zip(fit.modes, self._roots, strict=True)
@@ -76,6 +83,8 @@ class ResponseDraws:
                 Y += column[:, None] * effects[factor.codes]
         if self._spherical is None:
             e = self._sigma * rng.standard_normal(Y.shape)
+            if self._residual is not None:
+                return Y + coloured(*self._residual, e)
         else:
             e = self._residuals[rng.integers(Y.shape[0], size=Y.shape)]
         return Y + (e if self._root_weights is None else e / self._root_weights[:, None])

@@ -309,11 +309,8 @@ class ResidualOptimum:
         anchor = self.kernel.products.anchor
         sigma = np.exp(z[:, held.n_theta])
         beta = anchor.beta0 + beta @ anchor.x_basis.T
-        found = values_of_roots(self.fit, Lambdas, sigma, beta=beta, bases=anchor.z_bases)
-        first = found.shape[1] - beta.shape[1] - self.phi.size
-        own = self.residuals.values(self.orders.phi(held, z)[0])
-        found[:, first : first + self.phi.size] = own
-        return found
+        own, bases = self.residuals.values(self.orders.phi(held, z)[0]), anchor.z_bases
+        return values_of_roots(self.fit, Lambdas, sigma, beta=beta, residual=own, bases=bases)
 
     def not_profiled(self, parameter: IntervalParameter) -> str:
         """Say why a parameter has no profile; empty where it has one."""

@@ -157,6 +157,7 @@ def parameter_values(
     *,
     beta: FloatArray,
     further: FloatArray | None = None,
+    residual: FloatArray | None = None,
     bases: Sequence[FloatArray] | None = None,
 ) -> FloatArray:
     """Values of the parameters at a batch of T estimates.
@@ -170,6 +171,8 @@ def parameter_values(
     sigma : array, shape (T,), response units
     beta : array, shape (T, p), the estimated fixed effects, on the user's scale
     further : array, shape (T, d), further parameters of the family; NaN when not given
+    residual : array, shape (T, d), those of correlated residuals or of unequal variance; those of
+        the fit when not given
     bases : per factor, array (q, q), optional
         ``anchor.z_bases`` of the kernel where theta is in the basis of its products; theta is on
         the user's scale when not given.
@@ -182,7 +185,9 @@ def parameter_values(
     """
     shape = covariance_shape(fit.design)
     roots = shape.unpack(theta)
-    values = values_of_roots(fit, roots, sigma, beta=beta, further=further, bases=bases)
+    values = values_of_roots(
+        fit, roots, sigma, beta=beta, further=further, residual=residual, bases=bases
+    )
     for _, own, part in shape.structured:  # as they are, and not from their covariance again
         given = np.where(own.is_scale, sigma[:, None] * theta[:, part], theta[:, part])
         values[:, part] = np.where(np.isnan(values[:, part]), np.nan, given)
@@ -196,6 +201,7 @@ def values_of_roots(
     *,
     beta: FloatArray,
     further: FloatArray | None = None,
+    residual: FloatArray | None = None,
     bases: Sequence[FloatArray] | None = None,
 ) -> FloatArray:
     """``parameter_values`` from roots (T, q, q) of Var(b) / sigma^2 per factor, of any form."""
@@ -209,7 +215,8 @@ def values_of_roots(
     if fit.has_residual_sd:
         parts.append(sigma[:, None])
     if fit.residual_names:
-        parts.append(np.tile(fit.residual_values, (sigma.size, 1)))
+        own = np.tile(fit.residual_values, (sigma.size, 1)) if residual is None else residual
+        parts.append(own)
     if further is None:
         further = np.full((sigma.size, len(fit.further_parameters)), np.nan)
     parts.append(further)

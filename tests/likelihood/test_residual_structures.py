@@ -74,7 +74,6 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 
 REFUSED = {
-    "bootstrap": lambda fit: hb.bootstrap(fit),
     "influence": lambda fit: hb.influence(fit),
     "predict": lambda fit: fit.predict(interval="prediction"),
     "check": lambda fit: hb.check(fit),
