@@ -14,6 +14,7 @@ from hierbayes.wording import meant, shown
 
 Method = Literal["reml", "ml"]
 NewLevels = Literal["error", "population", "sample", "missing"]
+SeriesRows = Literal["new", "observed"]
 AnovaType = Literal[1, 2, 3]
 DeletionTest = Literal["F", "Chisq"]
 Interval = Literal["confidence", "prediction"]

@@ -172,6 +172,7 @@ _ARGUMENTS = (
     Argument("re_form", "lme4", ("groups",), _groups),
     Argument("allow_new_levels", "lme4, brms", ("new_levels",), _new_levels),
     Argument("sample_new_levels", "brms", ("new_levels",)),
+    Argument("incl_autocor", "brms", ("series",)),
     Argument("new_data", "tidymodels", ("newdata",)),
     Argument("data", "bambi, statsmodels", ("newdata",)),
     Argument("exog", "statsmodels", ("newdata",)),

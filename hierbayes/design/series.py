@@ -77,12 +77,12 @@ def series_of(
         _check_once(term, codes, visit.codes, labels, row_labels)
         names = tuple(str(level) for level in visit.levels)
         return Series(term=term, codes=codes, labels=labels, visit=visit.codes, visits=names)
-    time = _time(term, value)
+    time = times_of(term, value)
     _check_once(term, codes, time, labels, row_labels)
     return Series(term=term, codes=codes, labels=labels, time=time)
 
 
-def _time(term: ResidualTerm, value: Any) -> FloatArray:
+def times_of(term: ResidualTerm, value: Any) -> FloatArray:
     """Return times as numbers; the categories of a factor that are none count from 1."""
     if isinstance(value, Factor):
         try:
@@ -95,9 +95,9 @@ def _time(term: ResidualTerm, value: Any) -> FloatArray:
     else:
         found = as_numbers(value)
     if term.word == "ar1":
-        away = np.abs(found - np.round(found))
-        if away.max() > WHOLE:
-            first = float(found[np.argmax(away > WHOLE)])
+        away = np.abs(found - np.round(found)) > WHOLE
+        if away.any():
+            first = float(found[np.argmax(away)])
             raise DataError(
                 f"residual={term.call!r}: ar1 counts steps between whole times, and "
                 f"{term.inner_label!r} has {first:g}. Number the occasions 1, 2, 3 ..., or write "

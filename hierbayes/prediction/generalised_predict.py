@@ -47,6 +47,7 @@ from hierbayes.prediction.predict import (
     trials_of,
     warn_of_undetermined,
 )
+from hierbayes.prediction.residual_rows import check_series
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.once_a_fit import once_a_fit
 from hierbayes.results.prediction_request import PredictionRequest
@@ -61,6 +62,7 @@ AT_ONCE = 2**22  # numbers of the rows of Z that are laid out at once: 32 MB
 def predict(fit: GeneralisedFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
     check_type(asked.type, fit.response_family)
+    check_series(fit, asked)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
     _check_new_response(fit, asked)

@@ -35,6 +35,9 @@ a factor not chosen   beta (the typical group)         the residual: a response 
 ===================== ================================ =====================================
 
 With an interval "sample" makes no draw: the prediction is the centre of what would be drawn.
+Where residuals are correlated (``residual=``) rows are of series of their own unless
+``series="observed"``: then a row of a series that was fitted is predicted from its residuals too,
+and "prediction" holds what they leave of its own.
 That variances and correlations are estimates is in all of them (``prediction_variance.py``). An ML
 fit's are too small on average, and so are its intervals; REML's are not.
 """
@@ -54,7 +57,6 @@ from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.new_data import new_precisions, new_rows, new_trials
 from hierbayes.errors import DataError, NewLevelError, OptionError, RankDeficientWarning
 from hierbayes.families.family import Family
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.options import NewLevels, PredictionType, random_generator
 from hierbayes.prediction.chosen_effects import chosen_effects, with_columns
 from hierbayes.prediction.prediction_variance import (
@@ -63,6 +65,8 @@ from hierbayes.prediction.prediction_variance import (
     prediction_variance,
 )
 from hierbayes.prediction.reference_grid import is_estimable
+from hierbayes.prediction.residual_rows import check_series, residual_rows_of
+from hierbayes.prediction.residual_variance import residual_prediction_variance
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
@@ -77,6 +81,7 @@ SHOWN_LEVELS = 5
 def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
     check_type(asked.type, fit.response_family)
+    check_series(fit, asked)
     new_levels, interval = asked.new_levels, asked.interval
     rng = random_generator(asked.random_seed)
     chosen, rows = rows_asked(fit, asked)
@@ -90,18 +95,33 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
                 total = total + drawn_part(fit, position, factor, labels=labels, rng=rng)
                 known = fit.determined(partial(_variance_of_levels, position, factor))
                 total[(factor.codes == NEW_LEVEL) & ~known] = np.nan
+    new_response = interval == "prediction"
+    observed = asked.series == "observed"
+    if fit.spec.has_fitted_sds and (interval is not None or observed):
+        what = f"interval={interval!r}" if interval is not None else "series='observed'"
+        raise unknown_fitted_sds(f"predict({what})")
+    precisions = row_precisions(fit, asked.newdata) if new_response or observed else None
+    residuals = None
+    if fit.residual is not None and (new_response or observed):
+        residuals = residual_rows_of(fit, rows, asked.newdata, precisions, observed=observed)
+        if observed:
+            given = residuals.given(fit.residual.phi)
+            total = total + given.weights @ (fit.design.y - fit.fitted_values)
+            total = np.where(np.isnan(residuals.place), np.nan, total)
     if interval is None:
         return pd.Series(total, index=rows.row_labels, name="prediction")
-    if fit.spec.has_fitted_sds:
-        raise unknown_fitted_sds(f"predict(interval={interval!r})")
+    groups_of = partial(
+        _group_rows, chosen=chosen, new_levels=new_levels, new_response=new_response
+    )
+    effects = groups_of(rows)
     if fit.residual is not None:
-        raise unknown_residuals(f"predict(interval={interval!r})")
-    new_response = interval == "prediction"
-    precisions = row_precisions(fit, asked.newdata) if new_response else None
-    effects = _group_rows(rows, chosen, new_levels=new_levels, new_response=new_response)
-    residual = residual_variances(precisions, total.size) if new_response else None
-    variance = partial(_variance, rows.X[:, fit.kept], effects, residual)
-    found = variance(fit.representing)
+        found = residual_prediction_variance(
+            fit, rows, residuals, groups_of=groups_of, new_response=new_response
+        )
+    else:
+        residual = residual_variances(precisions, total.size) if new_response else None
+        variance = partial(_variance, rows.X[:, fit.kept], effects, residual)
+        found = variance(fit.representing)
     sd = np.where(np.isnan(total), np.nan, found.sd)
     if fit.alternatives:
         sd[~fit.determined(lambda one: variance(one).given_theta)] = np.nan
@@ -116,7 +136,9 @@ def predict(fit: LinearFit, asked: PredictionRequest) -> pd.Series | pd.DataFram
             fit,
             chosen,
             drawn=[rows.factors[rows_.position].name for rows_ in effects if rows_.drawn.any()],
-            residual=residual_words(fit, asked.newdata, precisions) if new_response else None,
+            residual=residual_words(fit, asked.newdata, precisions, observed=observed)
+            if new_response
+            else None,
             sigma_estimated=not fit.kernel.sigma_known,
             known_theta=fit.is_singular,
         ),
@@ -231,8 +253,12 @@ def residual_variances(precisions: FloatArray | None, n_rows: int) -> FloatArray
     return np.ones(n_rows) if precisions is None else 1 / precisions
 
 
-def residual_words(fit: FitTables, newdata: Any, precisions: FloatArray | None) -> str:
+def residual_words(
+    fit: FitTables, newdata: Any, precisions: FloatArray | None, *, observed: bool = False
+) -> str:
     """Name the residual variation of new responses; say where their weights are not known."""
+    if observed:
+        return "residual variation beside the observed rows of a series"
     weighted = fit.weights is not None and newdata is not None and precisions is None
     return "residual variation of weight 1" if weighted else "residual variation"
 

@@ -117,9 +117,9 @@ def prediction_variance(
         NaN where a row has a NaN in what is needed of it.
     """
     kernel = variance_uncertainty(fit).kernel
-    rows = _in_basis(kernel, X, groups)
+    rows = in_basis(kernel, X, groups)
     levels = [fit.design.factors[own.position].levels.size for own in groups]
-    return _spread(fit, lambda theta: _by_theta(kernel, theta, rows), levels, residual)
+    return _spread(fit, lambda theta: by_theta(kernel, theta, rows), levels, residual)
 
 
 def combination_variance(
@@ -145,17 +145,33 @@ def combination_variance(
 
 def _spread(
     fit: LinearFit,
-    by_theta: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+    along: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
     levels: Sequence[int],
     residual: FloatArray | None,
 ) -> PredictionVariance:
     """Variances and their own spread, from w-hat and v / sigma^2 (T, m) at thetas (T, k)."""
-    known, sigma = variance_uncertainty(fit), fit.sigma
+    known = variance_uncertainty(fit)
     steps = STEP * known.moves
     theta = known.theta + np.concatenate([np.zeros((1, known.theta.size)), steps, -steps])
-    predicted, relative = by_theta(theta)
+    predicted, relative = along(theta)
     if residual is not None:
         relative += residual
+    return uncertain(fit, predicted, relative, levels)
+
+
+def uncertain(
+    fit: LinearFit, predicted: FloatArray, relative: FloatArray, levels: Sequence[int]
+) -> PredictionVariance:
+    """Variances and their own spread.
+
+    Parameters
+    ----------
+    fit : LinearFit
+    predicted, relative : arrays, shape (1 + 2k, m), w-hat, up to a constant, and v / sigma^2, at
+        the estimates and a step both ways along each psi but log sigma
+    levels : of the chosen factors, how many there are
+    """
+    known, sigma = variance_uncertainty(fit), fit.sigma
     variance = sigma**2 * relative[0]
     slopes = np.empty((known.covariance.shape[0], variance.size))
     k = known.moves.shape[0]
@@ -191,7 +207,8 @@ class _Rows:
     free: tuple[FloatArray, ...]
 
 
-def _in_basis(kernel: Kernel, X: FloatArray, groups: Sequence[GroupRows]) -> _Rows:
+def in_basis(kernel: Kernel, X: FloatArray, groups: Sequence[GroupRows]) -> _Rows:
+    """Return rows X (m, p) and their groups in the basis of the products."""
     anchor = kernel.products.anchor
     fitted, free = [], []
     for rows in groups:
@@ -204,7 +221,7 @@ def _in_basis(kernel: Kernel, X: FloatArray, groups: Sequence[GroupRows]) -> _Ro
     return _Rows(X @ anchor.x_basis, tuple(fitted), tuple(free))
 
 
-def _by_theta(kernel: Kernel, theta: FloatArray, rows: _Rows) -> tuple[FloatArray, FloatArray]:
+def by_theta(kernel: Kernel, theta: FloatArray, rows: _Rows) -> tuple[FloatArray, FloatArray]:
     """Return w-hat up to a constant, and v / sigma^2 of expected responses, both (T, m)."""
     T, m = theta.shape[0], rows.X.shape[0]
     predicted, relative = np.empty((T, m)), np.empty((T, m))
@@ -282,7 +299,7 @@ def row_images(fit: LinearFit) -> RowImages:
         for position, factor in enumerate(design.factors)
     ]
     X = design.X[:, fit.kept]
-    rows, p = _in_basis(kernel, X, groups), X.shape[1]
+    rows, p = in_basis(kernel, X, groups), X.shape[1]
     relative, image = np.empty(fit.nobs), np.empty((fit.nobs, p))
     for some, D, square in _images(kernel, at, rows):
         relative[some], image[some] = square[0], D[0, :, :p]

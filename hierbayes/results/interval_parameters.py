@@ -215,8 +215,8 @@ def values_of_roots(
     if fit.has_residual_sd:
         parts.append(sigma[:, None])
     if fit.residual_names:
-        own = np.tile(fit.residual_values, (sigma.size, 1)) if residual is None else residual
-        parts.append(own)
+        fitted = np.tile(fit.residual_values, (sigma.size, 1))
+        parts.append(fitted if residual is None else residual)
     if further is None:
         further = np.full((sigma.size, len(fit.further_parameters)), np.nan)
     parts.append(further)

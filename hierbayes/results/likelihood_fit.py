@@ -22,6 +22,7 @@ from hierbayes.options import (
     Method,
     NewLevels,
     PredictionType,
+    SeriesRows,
     SimulatedGroups,
 )
 from hierbayes.results import verbs
@@ -315,6 +316,7 @@ class LikelihoodFit(FitTables):
         *,
         interval: None = ...,
         groups: str | list[str] = ...,
+        series: SeriesRows = ...,
         **options: Unpack[PredictionOptions],
     ) -> pd.Series: ...
     @overload
@@ -324,6 +326,7 @@ class LikelihoodFit(FitTables):
         *,
         interval: Interval,
         groups: str | list[str] = ...,
+        series: SeriesRows = ...,
         **options: Unpack[PredictionOptions],
     ) -> PredictionTable: ...
     def predict(
@@ -336,6 +339,7 @@ class LikelihoodFit(FitTables):
         level: float = 0.95,
         type: PredictionType = "response",
         random_seed: Any = None,
+        series: SeriesRows = "new",
     ) -> pd.Series | PredictionTable:
         """Predictions for the rows used or for new data; rows in = rows out.
 
@@ -370,6 +374,10 @@ class LikelihoodFit(FitTables):
         random_seed : int, Generator or SeedSequence
             For ``new_levels="sample"``, where rows with the same new level share one draw, and for
             new responses of a generalised fit.
+        series : {"new", "observed"}
+            Of a model with ``residual=``: whether new rows are of series of their own, or of the
+            series observed, whose residuals then say what is expected of them and how sure that
+            is: brms' ``incl_autocor``. Of a series that was not fitted nothing is known.
 
         Returns
         -------
@@ -418,6 +426,7 @@ class LikelihoodFit(FitTables):
             level=level,
             type=type,
             random_seed=random_seed,
+            series=series,
         )
         return verbs.ask(self, "predict", request)
 

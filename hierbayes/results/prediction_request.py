@@ -5,7 +5,14 @@ from dataclasses import KW_ONLY
 from typing import Any, TypedDict
 
 from hierbayes.arrays import record
-from hierbayes.options import Interval, IntervalKind, NewLevels, PredictionType, check_option
+from hierbayes.options import (
+    Interval,
+    IntervalKind,
+    NewLevels,
+    PredictionType,
+    SeriesRows,
+    check_option,
+)
 from hierbayes.results.tidy import check_level
 
 
@@ -25,7 +32,8 @@ class PredictionRequest:
     Raises
     ------
     OptionError
-        If ``new_levels``, ``type``, ``kind``, ``level`` or ``interval`` is none of those there are.
+        If ``new_levels``, ``type``, ``kind``, ``series``, ``level`` or ``interval`` is none of
+        those there are.
     """
 
     newdata: Any
@@ -38,11 +46,13 @@ class PredictionRequest:
     random_seed: Any
     kind: IntervalKind = "eti"
     trials: Any = None
+    series: SeriesRows = "new"
 
     def __post_init__(self) -> None:
         check_option("new_levels", self.new_levels, NewLevels)
         check_option("type", self.type, PredictionType)
         check_option("kind", self.kind, IntervalKind)
+        check_option("series", self.series, SeriesRows)
         check_level(self.level)
         if self.interval is not None:
             check_option("interval", self.interval, Interval)

@@ -75,7 +75,6 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 REFUSED = {
     "influence": lambda fit: hb.influence(fit),
-    "predict": lambda fit: fit.predict(interval="prediction"),
     "check": lambda fit: hb.check(fit),
     "sentence": lambda fit: fit.sentence(),
     "list": lambda fit: hb.compare([fit, fit]),

@@ -1,0 +1,140 @@
+"""What residuals of new rows are, where these are correlated or of unequal variance."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.design.design import NewRows
+from hierbayes.design.new_data import new_rows
+from hierbayes.design.new_series import new_series
+from hierbayes.errors import DataError, OptionError
+from hierbayes.gaussian.residual.between import PlacedRows, placed_rows
+from hierbayes.gaussian.residual.conditional import Conditional, conditional
+from hierbayes.gaussian.residual.of_design import SIGMA
+from hierbayes.results.fit_tables import FitTables
+from hierbayes.results.linear_fit import LinearFit
+
+
+@record
+class ResidualRows:
+    """Residuals of m rows as a function of phi (d,).
+
+    Attributes
+    ----------
+    fit : LinearFit
+    D : array, shape (m, G), columns of log sds
+    known : array, shape (m,), what sds are besides: by weights and an offset
+    series : array, shape (m,), series of the design that say something of them; negative without
+    place : array, shape (m,), time or visit
+    """
+
+    fit: LinearFit
+    D: FloatArray
+    known: FloatArray
+    series: IntArray
+    place: FloatArray
+
+    def given(self, phi: FloatArray) -> Conditional:
+        """Return weights (m, n) of the rows fitted, and variances (m,) over sigma^2."""
+        found, m = self.fit.spec.residuals, self.place.size
+        placed = PlacedRows(
+            number=self.fit.nobs + np.arange(m),
+            series=self.series,
+            place=self.place,
+            sd=np.exp(self.D @ phi[: found.structure.n_spreads]) * self.known,
+        )
+        return conditional(found, phi, placed)
+
+
+def check_series(fit: FitTables, asked: Any) -> None:
+    """Raise OptionError for predictions from observed series where there are none."""
+    if asked.series == "new":
+        return
+    given = "series='observed'"
+    if not isinstance(fit, LinearFit) or fit.design.residual is None:
+        raise OptionError(f"{given} is of models whose residuals are correlated, by residual=.")
+    if asked.newdata is None:
+        raise OptionError(
+            f"{given} is for new rows, newdata=: residuals of the rows used are known."
+        )
+    if asked.groups != "all":
+        raise OptionError(
+            f"{given} needs groups='all': residuals of a series are what fixed and random effects "
+            "leave of it."
+        )
+
+
+def residual_rows_of(
+    fit: LinearFit, rows: NewRows, newdata: Any, precisions: FloatArray | None, *, observed: bool
+) -> ResidualRows:
+    """Place the rows of a prediction in their series.
+
+    Parameters
+    ----------
+    fit : LinearFit
+        Whose residuals have a structure.
+    rows : laid out for the mean
+    newdata : that they come from; None for the rows used
+    precisions : array, shape (m,), weights of the rows, or None
+    observed : whether what was observed of their series counts
+
+    Raises
+    ------
+    DataError
+        If a row is of an observed series and of another level than that, or the columns of the
+        structure are not there.
+    """
+    found, m = fit.spec.residuals, rows.X.shape[0]
+    if newdata is None:
+        placed = placed_rows(found, np.zeros(found.structure.size))
+        D = found.structure.spread.D[found.structure.spread.index]
+        none = np.full(m, -1)
+        return ResidualRows(fit=fit, D=D, known=placed.sd, series=none, place=placed.place)
+    known = np.ones(m) if precisions is None else 1 / np.sqrt(precisions)
+    D, place, codes = np.zeros((m, 0)), np.zeros(m), np.full(m, -1)
+    if SIGMA in fit.design.formulas:
+        sigma = new_rows(fit.design.of(SIGMA), newdata, need_groups=())
+        own = [i for i, name in enumerate(fit.design.predictors[SIGMA].coef_names)
+               if name != "(Intercept)"]  # fmt: skip
+        D = sigma.X[:, own]
+        known = known if sigma.offset is None else known * np.exp(sigma.offset)
+    if found.series is not None:
+        new = new_series(fit.design, found.series, newdata)
+        place = new.place
+        if found.series.visit is not None:
+            D = np.hstack([D, place[:, None] == np.arange(1, len(found.series.visits))])
+        if observed:
+            _check_levels(fit, rows, new.codes)
+            codes = new.codes
+    known = np.where(np.isnan(place), np.nan, known)
+    return ResidualRows(fit=fit, D=D / found.scale, known=known, series=codes, place=place)
+
+
+def _check_levels(fit: LinearFit, rows: NewRows, codes: IntArray) -> None:
+    """Raise DataError where a row and its series are of different levels."""
+    series = fit.spec.residuals.series
+    assert series is not None
+    first = np.zeros(series.labels.size, dtype=np.intp)
+    first[series.codes[::-1]] = np.arange(series.codes.size)[::-1]
+    inside = np.flatnonzero(codes >= 0)
+    for factor, fitted in zip(rows.factors, fit.design.factors, strict=True):
+        level = fitted.codes[first[codes[inside]]]
+        other = inside[factor.codes[inside] != level]
+        if other.size:
+            label = series.labels[codes[other[0]]]
+            raise DataError(
+                f"series='observed': rows of {series.term.group} {str(label)!r} were fitted with "
+                f"one level of {fitted.name!r}, and row {rows.row_labels[other[0]]} of newdata has "
+                "another one, or none."
+            )
+
+
+def moved_by_series(fit: LinearFit, rows: NewRows, given: Conditional) -> NewRows:
+    """Return rows less what observed ones say: x - X'w and z - Z'w, columns of beta and of b."""
+    factors = tuple(
+        replace(own, z=own.z - given.weights @ fitted.z)
+        for own, fitted in zip(rows.factors, fit.design.factors, strict=True)
+    )
+    return replace(rows, X=rows.X - given.weights @ fit.design.X, factors=factors)
