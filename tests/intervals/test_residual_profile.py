@@ -49,7 +49,10 @@ def deviance(case: str, point: FloatArray) -> float:
             C = np.where(same, value, 0.0)
             np.fill_diagonal(C, 1.0)
         elif name.startswith("cor_") and name.endswith("|Subject") and case == "us":
-            a, b = map(float, name.removeprefix("cor_").removesuffix("|Subject").split("."))
+            a, b = map(
+                float,
+                name.removeprefix("cor_").removesuffix("|Subject").replace("age", "").split("."),
+            )
             there = (age[:, None] == a) & (age == b)
             C = np.where(same & (there | there.T), value, C)
     V = values["sigma"] ** 2 * C * ratio[:, None] * ratio
@@ -97,7 +100,9 @@ def fall(case: str, point: FloatArray, i: int) -> float:
 
 def test_limits_are_where_the_root_is_the_quantile() -> None:
     fit, found = profiled("us")
-    limits = hb.confint(fit, method="profile", parameters=["cor_12.10|Subject", "sigma_age12"])
+    limits = hb.confint(
+        fit, method="profile", parameters=["cor_age12.age10|Subject", "sigma_age12"]
+    )
     pd.testing.assert_frame_equal(
         limits[["lower", "upper"]],
         found.confint().loc[limits.index, ["lower", "upper"]],

@@ -57,7 +57,10 @@ def covariance(case: str, fit, values, sd_of_effects) -> np.ndarray:
         elif case == "cs":
             C = np.where(same, value + (1 - value) * np.eye(age.size), 0.0)
         else:
-            a, b = map(float, name.removeprefix("cor_").removesuffix("|Subject").split("."))
+            a, b = map(
+                float,
+                name.removeprefix("cor_").removesuffix("|Subject").replace("age", "").split("."),
+            )
             there = (age[:, None] == a) & (age == b)
             C = np.where(same & (there | there.T), value, C)
     V = C * sd[:, None] * sd
