@@ -49,6 +49,7 @@ from hierbayes.errors import (
 
 if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from hierbayes import plots as plot
+    from hierbayes.checks.autocorrelation import autocorrelation as autocorrelation
     from hierbayes.checks.influence import influence as influence
     from hierbayes.checks.panel import check as check
     from hierbayes.checks.r2 import icc as icc
@@ -157,6 +158,7 @@ _LAZY = {
     "VarCorr": "hierbayes.results.varcorr",
     "anova": "hierbayes.comparison.anova",
     "archive": "hierbayes.saving.study_archive",
+    "autocorrelation": "hierbayes.checks.autocorrelation",
     "bayes_factor": "hierbayes.comparison.bayes_factor",
     "bootstrap": "hierbayes.intervals.bootstrap",
     "check": "hierbayes.checks.panel",
@@ -251,6 +253,7 @@ __all__ = [
     "VarCorr",
     "anova",
     "archive",
+    "autocorrelation",
     "bayes_factor",
     "bootstrap",
     "check",

@@ -4,6 +4,7 @@ from typing import NoReturn
 
 from hierbayes.errors import UnknownNameError
 from hierbayes.plots.alt_text import alt_text
+from hierbayes.plots.autocorrelation import autocorrelation
 from hierbayes.plots.boundary import boundary
 from hierbayes.plots.caterpillar import caterpillar
 from hierbayes.plots.chains import chains
@@ -37,6 +38,7 @@ from hierbayes.wording import did_you_mean
 
 __all__ = [
     "alt_text",
+    "autocorrelation",
     "bootstrap",
     "boundary",
     "caterpillar",

@@ -8,6 +8,7 @@ from hierbayes.families.parameter_formulas import unknown_residuals
 
 KNOWN = frozenset(
     {
+        "hb.autocorrelation", "plot.autocorrelation",
         "hb.bootstrap", "hb.pb_test", "plot.bootstrap", "plot.null_distribution",
         "fit.summary", "fit.tidy", "fit.glance", "fit.fixef", "fit.vcov", "fit.varcorr",
         "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",

@@ -10,6 +10,7 @@ from hierbayes.results import verbs
 
 # origin of the table -> "module:function" below hierbayes, called with the table and the options
 PICTURES: dict[str, str] = {
+    "autocorrelation": "plots.autocorrelation:autocorrelation",
     "comparisons": "plots.estimates:estimates",
     "confint": "plots.estimates:estimates",
     "contrast": "plots.estimates:estimates",

@@ -192,6 +192,18 @@ ENTRIES = (
         given=("reml",),
         options={"x": "plate"},
     ),
+    Entry(
+        picture="autocorrelation",
+        source=SLEEP,
+        given=("reml",),
+        options={"series": "Days | Subject"},
+    ),
+    Entry(
+        picture="autocorrelation",
+        source=CAKE,
+        given=("reml",),
+        options={"series": "temp | recipe:replicate"},
+    ),
     Entry(picture="qq", source=SLEEP, given=("reml",)),
     Entry(picture="qq", source=PENICILLIN, given=("reml",)),
     Entry(picture="check", source=SLEEP, given=("checked",)),

@@ -38,6 +38,7 @@ OPTIONS_OF = {"check": {"random_seed": 1}, "bootstrap": {"nsim": 20, "random_see
               "pb_test": {"nsim": 20, "random_seed": 1}}  # fmt: skip
 # Which refuse, and a word of why; all others answer.
 REFUSES = {
+    "autocorrelation": "needs a REML or ML fit of a linear model",
     "exact_lrt": "exact test is of a Gaussian",
     "exact_rlrt": "exact test is of a Gaussian",
     "likelihood_surface": "needs two variance parameters",

@@ -233,6 +233,10 @@ OF_SOME = {
     "goodness of fit": (
         ("psychometric",), lambda s, **look: PLOT.null_distribution(s.goodness, **look)
     ),
+    "autocorrelation": (
+        ("sleepstudy",),
+        lambda s, **look: PLOT.autocorrelation(s.fit, "Days | Subject", **look),
+    ),
     "thresholds": (
         ("psychometric",), lambda s, **look: PLOT.estimates(s.thresholds, **look)
     ),
