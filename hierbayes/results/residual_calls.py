@@ -8,7 +8,8 @@ from hierbayes.families.parameter_formulas import unknown_residuals
 
 KNOWN = frozenset(
     {
-        "hb.autocorrelation", "plot.autocorrelation",
+        "hb.autocorrelation", "plot.autocorrelation", "hb.drop1", "hb.joint_tests",
+        "hb.emtrends", "hb.table", "plot.caterpillar", "plot.residuals",
         "hb.bootstrap", "hb.pb_test", "plot.bootstrap", "plot.null_distribution",
         "fit.summary", "fit.tidy", "fit.glance", "fit.fixef", "fit.vcov", "fit.varcorr",
         "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
