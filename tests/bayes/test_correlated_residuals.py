@@ -41,7 +41,7 @@ MODELS = {
 }
 
 
-IN_PYMC = ("strata", "powers beside ar1", "strata beside cs", "car1", "us beside strata")
+IN_PYMC = ("powers beside ar1", "strata beside cs", "car1", "us beside strata")
 
 
 @lru_cache
