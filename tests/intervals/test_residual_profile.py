@@ -19,6 +19,11 @@ CASES = {
     "cs": ("distance ~ age", "cs(1 | Subject)", None),
     "us": ("distance ~ age", "us(age | Subject)", None),
 }
+PROFILED = {
+    "car1": ["sd_(Intercept)|Subject", "sigma_SexMale", "cor_car1|Subject"],
+    "cs": None,
+    "us": ["sigma_age12", "cor_age12.age10|Subject", "age"],
+}
 
 
 @lru_cache
@@ -67,7 +72,7 @@ def deviance(case: str, point: FloatArray) -> float:
 def profiled(case: str):
     formula, residual, sigma = CASES[case]
     fit = hb.lmer(formula, rows(), reml=False, residual=residual, sigma=sigma)
-    return fit, hb.profile(fit, level=0.95)
+    return fit, hb.profile(fit, PROFILED[case], level=0.95)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,7 +91,7 @@ def test_points_of_a_profile_are_the_best_with_one_parameter_held(case: str) -> 
             others = [i for i in range(len(names)) if i != names.index(name)]
             assert max(fall(case, point, i) for i in others) < 1e-6, name
             checked += 1
-    assert checked >= len(names) - 1
+    assert checked >= len(found.names) - 1
 
 
 def fall(case: str, point: FloatArray, i: int) -> float:
