@@ -101,6 +101,16 @@ def test_the_density_is_that_of_pymc_with_effects_integrated_out(name: str) -> N
         assert collapsed(own, x[None]).log_density[0] == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_coefficients_given_the_rest_are_those_of_dense_algebra(name: str) -> None:
+    spec, (own, start) = model(name).spec, target(name)
+    at, anchor = collapsed(own, start[None]), own.kernel.products.anchor
+    _, mean, precision = conditional_of_effects(own, start, spec)
+    p, root = anchor.beta0.size, anchor.x_basis @ np.linalg.inv(at.root[0]).T
+    np.testing.assert_allclose(anchor.beta0 + anchor.x_basis @ at.mean[0], mean[:p], rtol=1e-9)
+    np.testing.assert_allclose(root @ root.T, np.linalg.inv(precision)[:p, :p], rtol=1e-9)
+
+
 def natural(own, x, spec):
     """Variance parameters by the names of PyMC at coordinates, and the log of their slopes."""
     variances, phi = own.variances(x[None]), own.of_residuals(x[None])
