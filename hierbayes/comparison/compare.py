@@ -91,7 +91,7 @@ def compare(
         return _of_results(fits, names, by)
     given = aligned(_checked_fits(fits), purpose=PURPOSE)
     labels = _checked_names(names, len(given))
-    if len({fit.formula_text for fit in given}) > 1 or by is not None:
+    if len({fit.spec.model_text for fit in given}) > 1 or by is not None:
         if not _are_posteriors(given):
             raise DataError(_formulas_differ(given, by))
         return compare_elpd(given, names=labels, by=by)
@@ -157,7 +157,7 @@ def _are_posteriors(fits: tuple[Fit, ...]) -> TypeGuard[tuple[PosteriorFit, ...]
 
 
 def _formulas_differ(fits: tuple[Fit, ...], by: Any) -> str:
-    formulas = list(dict.fromkeys(fit.formula_text for fit in fits))
+    formulas = list(dict.fromkeys(fit.spec.model_text for fit in fits))
     if len(formulas) == 1:
         return (
             f"by={shown(by)} leaves groups out of posteriors; some of these fits are by REML or ML."

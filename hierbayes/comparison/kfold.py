@@ -117,7 +117,7 @@ def kfold(
         stratify=stratify,
         pointwise=table,
         what=what_is_left_out(fit, blocks, in_folds=True),
-        formula_text=fit.formula_text,
+        formula_text=fit.spec.model_text,
         data_name=fit.data_name,
         n_draws=fit.n_draws,
         findings=_findings(doubtful, k),

@@ -304,7 +304,7 @@ def _record(fit: PosteriorFit, found: _Reweighed, blocks: Blocks) -> Loo:
         how=_how(fit, found.method, blocks),
         method=found.method,
         by_draws=None if beside is None else _of_draws(beside, found.mean_density),
-        formula_text=fit.formula_text,
+        formula_text=fit.spec.model_text,
         data_name=fit.data_name,
         n_draws=fit.n_draws,
         findings=_findings(fit, table, blocks),

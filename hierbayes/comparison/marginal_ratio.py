@@ -38,7 +38,7 @@ def ratio_of(a: PosteriorFit, b: PosteriorFit, labels: tuple[str, str]) -> Bayes
     mcse = math.hypot(*errors)
     return BayesFactor(
         names=labels,
-        formulas=(a.formula_text, b.formula_text),
+        formulas=(a.spec.model_text, b.spec.model_text),
         log_marginal_likelihoods=(logs[0], logs[1]),
         mcses=(errors[0], errors[1]),
         log_bf=logs[0] - logs[1],

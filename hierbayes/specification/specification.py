@@ -119,6 +119,16 @@ class Specification:
         """The formula with R's spacing."""
         return formula_text(self.formula)
 
+    @property
+    def model_text(self) -> str:
+        """The formula, and those of further parameters and the residuals, ``sigma ~ x``."""
+        further = [
+            f"{name} ~ {formula_text(own).partition(' ~ ')[2]}"
+            for name, own in self.design.formulas.items()
+        ]
+        term = self.design.residual
+        return ", ".join([self.formula_text, *further, *([] if term is None else [term.call])])
+
     @cached_property
     def weights(self) -> FloatArray | None:
         """Precision weights of the likelihood, shape (n,), or None."""

@@ -8,6 +8,7 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.comparison.why import Evidence, why
+from hierbayes.errors import DataError
 from hierbayes.render.html import fragment
 from hierbayes.render.text import text as as_text
 from hierbayes.reports.comparison import comparison_blocks
@@ -409,3 +410,18 @@ def test_why_names_the_error_of_laplace_where_it_is_large():
     told = hb.compare(laplace, post).to_frame()["why"]["sd((Intercept)|g)"]
     assert f"ML is {shift:.2f} SE too low: Laplace's approximation" in told
     assert "Laplace" not in hb.compare(exact, post).to_frame()["why"]["sd((Intercept)|g)"]
+
+
+def test_models_that_differ_in_their_residuals_alone_are_compared_by_their_predictions():
+    data = hb.load_dataset("Orthodont")
+    formula = "distance ~ age + (1 | Subject)"
+    one, two = (
+        hb.Model(formula, data, sigma=sigma).sample(draws=100, random_seed=1)
+        for sigma in (None, "~ Sex")
+    )
+    found = hb.compare(one, two, names=("one sd", "an sd for each sex"))
+    assert found.formulas == {"one sd": formula, "an sd for each sex": f"{formula}, sigma ~ Sex"}
+    assert found.to_frame().index[0] == "an sd for each sex"
+    assert hb.bayes_factor(one, two).formulas[1] == f"{formula}, sigma ~ Sex"
+    with pytest.raises(DataError, match="sigma ~ Sex"):
+        hb.compare(one.model.fit(), two)
