@@ -831,6 +831,15 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="kenward-roger-series",
+        feature="Kenward-Roger degrees of freedom beside long series of correlated residuals",
+        kinds=("REML",),
+        sentence=(
+            "ddf='kenward-roger' needs about {operations:.0e} operations for the rows of this fit "
+            "that go together, which takes too long. Use ddf='satterthwaite'."
+        ),
+    ),
+    Limit(
         key="kenward-roger-residual",
         feature="Kenward-Roger degrees of freedom where no residual is left",
         kinds=("REML",),

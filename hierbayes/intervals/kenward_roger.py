@@ -179,10 +179,7 @@ def _of_rows(fit: LinearFit) -> _Sums:
     shape, p = kernel.shape, fit.beta.size
     J = _along_patterns(fit.kernel, fit.at, shape, [np.eye(q) for q in shape.sizes])
     found = dense_sums(fit, kernel, at, J=J, most_operations=MOST_OPERATIONS)
-    if found.residual_df < LEAST_RESIDUAL_DF:
-        raise not_supported(
-            "kenward-roger-residual", sigma=fit.sigma, df=max(found.residual_df, 0.0)
-        )
+    _check_left(fit, found.residual_df)
     alone = np.diag(found.double).copy()
     if J is None:
         alone[: shape.n_theta] = _information_alone(shape, alone[: shape.n_theta])
@@ -298,6 +295,10 @@ def _check_residual(fit: LinearFit, part: DeterminedPart) -> None:
         # u is Lambda'h but of related levels, A Lambda'h
         squares = (u * transpose_times(Lambda, h))[..., :-1]
         left -= float(np.vdot(Lambda[0], trace[0])) - float(squares.sum())
+    _check_left(fit, left)
+
+
+def _check_left(fit: LinearFit, left: float) -> None:
     if left < LEAST_RESIDUAL_DF:
         raise not_supported("kenward-roger-residual", sigma=fit.sigma, df=max(left, 0.0))
 

@@ -133,7 +133,7 @@ def dense_sums(
     sizes = np.bincount(labels)
     operations = float((sizes.astype(float) ** 3).sum()) * (k + 2)
     if operations > most_operations:
-        raise not_supported("kenward-roger-size", operations=operations)
+        raise not_supported("kenward-roger-series", operations=operations)
     P, Q = np.zeros((k, p, p)), np.zeros((k * p, k * p))
     single, double, left = np.zeros(k), np.zeros((k, k)), 0.0
     for block in _batches(labels, sizes, k):
