@@ -27,14 +27,12 @@ from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.comparison.same_data import check_families, check_same_rows
 from hierbayes.errors import DataError, OptionError
-from hierbayes.gaussian.responses import ResponseProducts
-from hierbayes.intervals.determined_part import determined_part
+from hierbayes.intervals.linear_refitter import LinearRefitter
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws, drawn_responses
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import GeneralisedRefits, Refitter
-from hierbayes.likelihood.refits import Refits, refit_many
-from hierbayes.likelihood.residual_refits import refit_residuals
+from hierbayes.likelihood.refits import Refits
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
@@ -157,31 +155,12 @@ class _Pair:
     def __init__(self, small: LinearFit, large: LinearFit) -> None:
         self.small, self.large = small, large
         self.draws = ResponseDraws(small.representing, "parametric")
-        self.parts = [_Refitter(fit) for fit in (small, large)]
+        self.parts = [LinearRefitter(fit) for fit in (small, large)]
 
     def refits(self, count: int, rng: np.random.Generator) -> list[Refits]:
         """Fit both models to as many samples of the small one."""
         Y = self.draws.draw(count, rng)
-        return [part.fit(Y) for part in self.parts]
-
-
-class _Refitter:
-    """Fits the model of a fit to many responses."""
-
-    def __init__(self, fit: LinearFit) -> None:
-        self.own, self.part = fit, determined_part(fit)
-        self.products: ResponseProducts | None = None
-        if fit.residual is None:
-            products = self.part.kernel.products
-            self.products = ResponseProducts(products, self.part.design, fit.weights)
-
-    def fit(self, Y: FloatArray) -> Refits:
-        """Fit it to responses (n, T)."""
-        if self.products is None:
-            return refit_residuals(self.own, Y).refits
-        part = self.part
-        responses = self.products.of(Y)
-        return refit_many(part.kernel, responses, design=part.design, start=part.at.theta[0])
+        return [part.refits(Y)[0] for part in self.parts]
 
 
 class _GeneralisedPair:

@@ -10,7 +10,6 @@ Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapt
 Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,22 +20,21 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.related import check_unrelated
-from hierbayes.gaussian.responses import ResponseProducts
-from hierbayes.intervals.determined_part import determined_part, without_interval
+from hierbayes.intervals.determined_part import without_interval
 from hierbayes.intervals.generalised_bootstrap import (
     BOUNDS,
     GeneralisedBootstrap,
     generalised_bootstrap,
 )
 from hierbayes.intervals.level_samples import LevelSamples
+from hierbayes.intervals.linear_refitter import LinearRefitter
 from hierbayes.intervals.replicates import checked_count, checked_jobs, run_parts
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.intervals.residual_profile import residual_ends
 from hierbayes.intervals.statistics import UNUSUAL, Replicates, Statistic, named_numbers
 from hierbayes.likelihood.fitting import at_theta, at_theta_and_phi
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
-from hierbayes.likelihood.refits import Refits, refit_many
-from hierbayes.likelihood.residual_refits import refit_residuals
+from hierbayes.likelihood.refits import Refits
 from hierbayes.options import BootstrapKind, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -162,7 +160,7 @@ def bootstrap(
 
 @record
 class _Task:
-    """What every replicate needs; ``draws`` and ``products``, or ``levels``, are None, by kind."""
+    """What every replicate needs; ``draws`` and ``refitter``, or ``levels``, are None, by kind."""
 
     fit: LinearFit
     statistic: Statistic | None
@@ -170,7 +168,7 @@ class _Task:
     estimates: FloatArray
     bounds: FloatArray
     draws: ResponseDraws | None
-    products: ResponseProducts | None
+    refitter: LinearRefitter | None
     levels: LevelSamples | None
 
     def replicates(self, seed: int, count: int) -> Replicates:
@@ -198,19 +196,14 @@ def _task(fit: LinearFit, statistic: Statistic | None, kind: BootstrapKind) -> _
         named = named_numbers(statistic, fit)
         names, estimates = tuple(named), np.array(list(named.values()))
         bounds = np.tile([-np.inf, np.inf], (len(names), 1))
-    part = determined_part(fit)
-    draws = None if kind == "cases" else ResponseDraws(fit.representing, kind)
-    products = None
-    if draws is not None and fit.residual is None:
-        products = ResponseProducts(part.kernel.products, part.design, fit.weights)
     return _Task(
         fit=fit,
         statistic=statistic,
         names=names,
         estimates=estimates,
         bounds=bounds,
-        draws=draws,
-        products=products,
+        draws=None if kind == "cases" else ResponseDraws(fit.representing, kind),
+        refitter=None if kind == "cases" else LinearRefitter(fit),
         levels=LevelSamples(fit, purpose="kind='cases'") if kind == "cases" else None,
     )
 
@@ -235,9 +228,10 @@ def _replicates(task: _Task, seed: int, count: int) -> Replicates:
             tuple(failure for row in rows for failure in row.failures),
         )
     assert task.draws is not None
+    assert task.refitter is not None
     fit = task.fit
     Y = task.draws.draw(count, rng)
-    found, phi = _refitted(task, Y)
+    found, phi = task.refitter.refits(Y)
     failed, failures = ~found.converged, []
     if task.statistic is None:
         values = _parameters(fit, found, phi)
@@ -259,18 +253,6 @@ def _replicates(task: _Task, seed: int, count: int) -> Replicates:
                 failures.append(str(error))
     values[failed] = np.nan
     return Replicates(values, failed, found.is_singular & ~failed, tuple(failures))
-
-
-def _refitted(task: _Task, Y: FloatArray) -> tuple[Refits, FloatArray | None]:
-    """Fit the model to responses (n, T): estimates, and coordinates of residuals with structure."""
-    fit = task.fit
-    if fit.residual is not None:
-        own = refit_residuals(fit, Y)
-        return own.refits, own.phi
-    assert task.products is not None
-    part = determined_part(fit)
-    found = refit_many(part.kernel, task.products.of(Y), design=part.design, start=part.at.theta[0])
-    return replace(found, theta=part.whole(found.theta)), None
 
 
 def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
