@@ -17,6 +17,8 @@ Source: Pinheiro & Bates (2000), Mixed-Effects Models in S and S-PLUS, section 5
 Kurowicka & Joe (2009), J. Multivariate Analysis 100:1989 (partial correlations).
 """
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -28,20 +30,39 @@ NEAREST_ZERO = -300.0  # the same of a correlation of car1 near zero, which may 
 FARTHEST = 14.0  # coordinates beyond are taken as this one: nearer to a bound 1 - r is rounding
 
 
-@record
-class Kinds:
-    """What C^-1 and log|C| are at T points, with derivatives in the d coordinates.
+@record(kw_only=False)
+class KindSlopes:
+    """Derivatives in the d coordinates.
 
     Attributes
     ----------
-    value, slope : arrays, shape (T, K) and (T, d, K), the kinds of entries of C^-1
-    log_det, log_det_slope : arrays, shape (T,) and (T, d), of all series together
+    value : array, shape (T, d, K)
+    log_det : array, shape (T, d)
     """
 
     value: FloatArray
-    slope: FloatArray
     log_det: FloatArray
-    log_det_slope: FloatArray
+
+
+@record
+class Kinds:
+    """What C^-1 and log|C| are at T points, with derivatives once they are asked for.
+
+    Attributes
+    ----------
+    value : array, shape (T, K), the kinds of entries of C^-1
+    log_det : array, shape (T,), of all series together
+    derive : returns the derivatives of both
+    """
+
+    value: FloatArray
+    log_det: FloatArray
+    derive: Callable[[], KindSlopes]
+
+    @cached_property
+    def slopes(self) -> KindSlopes:
+        """Derivatives of both in the coordinates."""
+        return self.derive()
 
 
 class Correlation(Protocol):
@@ -72,9 +93,8 @@ class Independent:
         T = phi.shape[0]
         return Kinds(
             value=np.ones((T, 1)),
-            slope=np.zeros((T, 0, 1)),
             log_det=np.zeros(T),
-            log_det_slope=np.zeros((T, 0)),
+            derive=lambda: KindSlopes(np.zeros((T, 0, 1)), np.zeros((T, 0))),
         )
 
     def correlations(self, phi: FloatArray) -> FloatArray:
@@ -175,22 +195,23 @@ class Serial(Bounded):
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: one; of each gap what both ends have more; of each gap the pair."""
-        r, dr = self.at_unit(phi), self.slope(phi)
+        r = self.at_unit(phi)
         f = r**self.gaps
-        # dr / r of r between 0 and 1 is 2 (1 - r), whatever is left of r
-        df = self.gaps * (2 * (1 - r) * f if not self.lower else r ** (self.gaps - 1) * dr)
         g, own = f.shape[1], 1 / (1 - f**2)
-        value, slope = np.empty((r.size, 1 + 2 * g)), np.empty((r.size, 1, 1 + 2 * g))
-        turned = df * own**2
-        value[:, 0], slope[:, 0, 0] = 1.0, 0.0
+        value = np.empty((r.size, 1 + 2 * g))
+        value[:, 0] = 1.0
         value[:, 1 : 1 + g], value[:, 1 + g :] = f**2 * own, -f * own
-        slope[:, 0, 1 : 1 + g], slope[:, 0, 1 + g :] = 2 * f * turned, -turned * (1 + f**2)
-        return Kinds(
-            value=value,
-            slope=slope,
-            log_det=-np.log(own) @ self.counts,
-            log_det_slope=((-2 * f * df * own) @ self.counts)[:, None],
-        )
+
+        def derive() -> KindSlopes:
+            # dr / r of r between 0 and 1 is 2 (1 - r), whatever is left of r
+            of_power = r ** (self.gaps - 1) * self.slope(phi) if self.lower else 2 * (1 - r) * f
+            df, slope = self.gaps * of_power, np.empty((r.size, 1, 1 + 2 * g))
+            turned = df * own**2
+            slope[:, 0, 0] = 0.0
+            slope[:, 0, 1 : 1 + g], slope[:, 0, 1 + g :] = 2 * f * turned, -turned * (1 + f**2)
+            return KindSlopes(slope, ((-2 * f * df * own) @ self.counts)[:, None])
+
+        return Kinds(value=value, log_det=-np.log(own) @ self.counts, derive=derive)
 
 
 @record
@@ -208,19 +229,24 @@ class Exchangeable(Bounded):
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: of a row; of each size that between the sums of a block."""
-        r, dr = self.correlations(phi), self.slope(phi)
+        r = self.correlations(phi)
         own = 1 / (1 - r)
         whole = 1 + (self.sizes - 1) * r
         between = -r * own / whole
-        # d/dr of r / ((1 - r) whole), by parts
-        bend = -(own / whole + r * own**2 / whole - r * own * (self.sizes - 1) / whole**2)
         log_det = (self.sizes - 1) * np.log(1 - r) + np.log(whole)
-        turn = -(self.sizes - 1) * own + (self.sizes - 1) / whole
+
+        def derive() -> KindSlopes:
+            dr = self.slope(phi)
+            # d/dr of r / ((1 - r) whole), by parts
+            bend = -(own / whole + r * own**2 / whole - r * own * (self.sizes - 1) / whole**2)
+            turn = -(self.sizes - 1) * own + (self.sizes - 1) / whole
+            slope = np.concatenate([own**2, bend], axis=1) * dr
+            return KindSlopes(slope[:, None], (turn @ self.counts)[:, None] * dr)
+
         return Kinds(
             value=np.concatenate([own, between], axis=1),
-            slope=(np.concatenate([own**2, bend], axis=1) * dr)[:, None],
             log_det=log_det @ self.counts,
-            log_det_slope=((turn @ self.counts)[:, None] * dr),
+            derive=derive,
         )
 
 
@@ -273,24 +299,28 @@ class Unstructured:
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: pattern by pattern the lower triangle of the inverse, row by row."""
-        C, dC = self.matrices(phi), self.slopes(phi)
-        values, slopes = [], []
-        log_det, turn = np.zeros(phi.shape[0]), np.zeros(phi.shape)
-        for visits, count in zip(self.patterns, self.counts, strict=True):
-            rows, columns = np.tril_indices(visits.size)
-            inverse = np.linalg.inv(C[:, visits[:, None], visits])
-            own = dC[:, :, visits[:, None], visits]
-            spread = -inverse[:, None] @ own @ inverse[:, None]
-            values.append(inverse[:, rows, columns])
-            slopes.append(spread[:, :, rows, columns])
+        C = self.matrices(phi)
+        inverses = [np.linalg.inv(C[:, visits[:, None], visits]) for visits in self.patterns]
+        log_det = np.zeros(phi.shape[0])
+        for inverse, count in zip(inverses, self.counts, strict=True):
             log_det -= count * np.linalg.slogdet(inverse)[1]
-            turn += count * np.einsum("tab,tdab->td", inverse, own)
-        return Kinds(
-            value=np.concatenate(values, axis=1),
-            slope=np.concatenate(slopes, axis=2),
-            log_det=log_det,
-            log_det_slope=turn,
-        )
+
+        def derive() -> KindSlopes:
+            dC, slopes, turn = self.slopes(phi), [], np.zeros(phi.shape)
+            for visits, inverse, count in zip(self.patterns, inverses, self.counts, strict=True):
+                own = dC[:, :, visits[:, None], visits]
+                slopes.append(_lower(-inverse[:, None] @ own @ inverse[:, None]))
+                turn += count * np.einsum("tab,tdab->td", inverse, own)
+            return KindSlopes(np.concatenate(slopes, axis=2), turn)
+
+        value = np.concatenate([_lower(inverse) for inverse in inverses], axis=1)
+        return Kinds(value=value, log_det=log_det, derive=derive)
+
+
+def _lower(matrices: FloatArray) -> FloatArray:
+    """Lower triangles (..., m (m + 1) / 2) of matrices (..., m, m), row by row."""
+    rows, columns = np.tril_indices(matrices.shape[-1])
+    return np.asarray(matrices[..., rows, columns])
 
 
 def correlation_root(partial: FloatArray, q: int) -> FloatArray:

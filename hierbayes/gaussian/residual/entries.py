@@ -96,22 +96,20 @@ class ResidualStructure:
         """Return what entries are made of, at phi (T, d)."""
         gamma, rest = phi[:, : self.n_spreads], phi[:, self.n_spreads :]
         kinds = self.correlation.kinds(rest)
+        D, counts = self.spread.D, self.spread.counts
         if not self.n_spreads:
             return Factors(
                 kinds=kinds,
                 inverse_sd=np.ones((phi.shape[0], 1)),
                 log_det=kinds.log_det,
-                log_det_slope=kinds.log_det_slope,
+                spread_slope=np.zeros(0),
             )
-        log_sd = gamma @ self.spread.D.T
-        counts = self.spread.counts
-        log_det = kinds.log_det + 2 * log_sd @ counts
-        turn = np.broadcast_to(2 * counts @ self.spread.D, gamma.shape)
+        log_sd = gamma @ D.T
         return Factors(
             kinds=kinds,
             inverse_sd=np.exp(-log_sd),
-            log_det=log_det,
-            log_det_slope=np.concatenate([turn, kinds.log_det_slope], axis=1),
+            log_det=kinds.log_det + 2 * log_sd @ counts,
+            spread_slope=2 * counts @ D,
         )
 
 
@@ -123,13 +121,20 @@ class Factors:
     ----------
     kinds : of C^-1
     inverse_sd : array, shape (T, S)
-    log_det, log_det_slope : log|R|, arrays (T,) and (T, d)
+    log_det : log|R|, array (T,)
+    spread_slope : array, shape (G,), its derivatives in the log sds, the same at all points
     """
 
     kinds: Kinds
     inverse_sd: FloatArray
     log_det: FloatArray
-    log_det_slope: FloatArray
+    spread_slope: FloatArray
+
+    @cached_property
+    def log_det_slope(self) -> FloatArray:
+        """Derivatives (T, d) of log|R| in the coordinates."""
+        own = np.broadcast_to(self.spread_slope, (self.log_det.size, self.spread_slope.size))
+        return np.concatenate([own, self.kinds.slopes.log_det], axis=1)
 
 
 def spread_of(D: FloatArray) -> Spread:

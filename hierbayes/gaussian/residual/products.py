@@ -171,12 +171,12 @@ class ResidualProducts:
         """Return derivatives in phi (T, d) from those in the factors of the classes (T, K)."""
         D, s = self.structure.spread.D, factors.inverse_sd
         if not self.structure.n_spreads:
-            kinds = factors.kinds.slope[:, :, self.kind]
+            kinds = factors.kinds.slopes.value[:, :, self.kind]
             return np.asarray((kinds @ inner[:, :, None])[:, :, 0])
         both = s[:, self.left] * s[:, self.right]
         own = inner * factors.kinds.value[:, self.kind] * both
         of_spread = -own @ (D[self.left] + D[self.right])
-        kinds = factors.kinds.slope[:, :, self.kind]
+        kinds = factors.kinds.slopes.value[:, :, self.kind]
         of_correlation = (kinds @ (inner * both)[:, :, None])[:, :, 0]
         return np.concatenate([of_spread, of_correlation], axis=1)
 
