@@ -83,8 +83,9 @@ def sample(
     residual = None if sampler == "nuts" else _structured_residuals(spec, sampler)
     if sampler == "collapsed" and residual is None:
         check_no_formulas(spec.design, 'sampler="collapsed"')
+    shares_sd = spec.design.residual is None and not spec.design.formulas
     is_collapsible = residual is not None or (
-        not spec.design.formulas and (family.is_linear or generalised_applies(spec))
+        shares_sd and (family.is_linear or generalised_applies(spec))
     )
     if sampler == "collapsed" and not is_collapsible:
         has_factors = bool(spec.design.factors)

@@ -10,6 +10,7 @@ from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 
 import hierbayes as hb
+from hierbayes.bayes import posterior
 from hierbayes.bayes.collapsed import target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope
 from hierbayes.bayes.structured_residuals import structured_residuals
@@ -245,6 +246,22 @@ def test_the_evidence_for_a_correlation_is_that_of_the_densities() -> None:
     found = hb.bayes_factor(with_it, without)
     expected = with_it.log_marginal_likelihood - without.log_marginal_likelihood
     assert found.log_bf == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_cross_products_cannot_tell_apart_is_sampled_by_nuts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = model("us").spec.table
+    beside = hb.Model("distance ~ Sex + (1 | Sex)", data, residual="us(age | Subject)")
+    with pytest.raises(hb.NotSupportedError, match="do not determine"):
+        beside.sample(sampler="collapsed")
+
+    def reached(*_: object, **__: object) -> None:
+        raise LookupError("nuts")
+
+    monkeypatch.setattr(posterior, "_nuts", reached)
+    with pytest.raises(LookupError, match="nuts"):
+        beside.sample()
 
 
 def test_what_takes_rows_to_be_independent_refuses_posteriors() -> None:
