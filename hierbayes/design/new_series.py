@@ -29,7 +29,7 @@ class NewSeries:
     place: FloatArray
 
 
-def new_series(design: Design, series: Series, newdata: Any) -> NewSeries:
+def new_series(design: Design, series: Series, newdata: Any, *, observed: bool) -> NewSeries:
     """Find the series of new rows, and their places in it.
 
     Parameters
@@ -37,6 +37,8 @@ def new_series(design: Design, series: Series, newdata: Any) -> NewSeries:
     design : with a residual term
     series : of its rows
     newdata : any kind of data ``new_rows`` takes
+    observed : whether rows may be of series of the design; else each is of one of its own, the
+        columns of series are not looked at, and those of times neither
 
     Raises
     ------
@@ -46,6 +48,11 @@ def new_series(design: Design, series: Series, newdata: Any) -> NewSeries:
     """
     table, term = read_table(newdata), series.term
     scope = Scope(table, design.formula.source, states=dict(design.states), learning=False)
+    if not observed:
+        place = np.zeros(table.n_rows)
+        if series.visit is not None and term.inner is not None:
+            place = _visits(series, column_of(evaluate(term.inner, scope), table.n_rows))
+        return NewSeries(codes=np.full(table.n_rows, -1), place=place)
     grouping = term.formula.bars[0].grouping
     fitted = {name: design.rows.values[name] for name in grouping}
     given = {name: column_of(evaluate(name, scope), table.n_rows) for name in grouping}

@@ -22,6 +22,7 @@ from hierbayes.prediction.data_rows import (
     columns_needed,
     crossed,
     is_category,
+    spread_columns,
 )
 from hierbayes.prediction.reference_grid import Predictor, grid_predictor
 from hierbayes.prediction.typical_values import Numbers, known_column, numbers_of_column
@@ -82,6 +83,8 @@ def base_rows(fit: Fit, by: By, asked: EffectRequest) -> BaseRows:
     """
     groups = asked.target == "observed groups" and bool(fit.design.factors)
     needed = columns_needed(fit, effects=asked.target != "typical group", groups=groups)
+    if asked.interval == "prediction":
+        needed = tuple(dict.fromkeys((*needed, *spread_columns(fit.design))))
     at = _values_at(fit, asked.values, needed)
     names = () if by is None or isinstance(by, bool) else names_given("by", by, "column")
     if isinstance(asked.rows, str) and asked.rows != "rows":

@@ -20,10 +20,12 @@ from hierbayes.marginal_effects.estimates import Estimates
 from hierbayes.marginal_effects.plan import Plan
 from hierbayes.marginal_means.emmeans_estimates import DDF_WORDS
 from hierbayes.options import Ddf
-from hierbayes.prediction.prediction_variance import PredictionVariance, combination_variance
+from hierbayes.prediction.prediction_variance import PredictionVariance
+from hierbayes.prediction.residual_variance import effects_variance
 from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.row_tests import RowTests
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 
 AT_ONCE = 2**21  # weights of effects laid out at once
 
@@ -51,7 +53,8 @@ def linear_estimates(fit: LinearFit, plan: Plan, *, ddf: Ddf | None, level: floa
     if plan.kind != "difference":
         error = np.exp(tests.estimate) * error
     how = DDF_WORDS[ddf]
-    if fit.is_linear_model and ddf in ("satterthwaite", "kenward-roger"):
+    exact = fit.is_linear_model and not fit.residual_names
+    if exact and ddf in ("satterthwaite", "kenward-roger"):
         how = "residual degrees of freedom"
     return Estimates(
         estimate=plan.shown(tests.estimate),
@@ -145,8 +148,10 @@ def _with_effects(
     """Test results that hang on the effects of fitted groups, (m,)."""
     if ddf == "kenward-roger":
         raise not_supported("kenward-roger-of-effects")
+    if fit.spec.has_fitted_sds:
+        raise unknown_fitted_sds("target='observed groups'")
     found = [
-        combination_variance(fit.representing, L[rows], laid_out(weights, plan, rows))
+        effects_variance(fit.representing, L[rows], laid_out(weights, plan, rows))
         for rows in blocks(weights)
     ]
     sd = np.concatenate([part.sd for part in found])
@@ -172,7 +177,6 @@ def _given_theta(
     fit: LinearFit, plan: Plan, L: FloatArray, weights: Sequence[csr_array]
 ) -> FloatArray:
     parts: list[PredictionVariance] = [
-        combination_variance(fit, L[rows], laid_out(weights, plan, rows))
-        for rows in blocks(weights)
+        effects_variance(fit, L[rows], laid_out(weights, plan, rows)) for rows in blocks(weights)
     ]
     return np.concatenate([part.given_theta for part in parts])

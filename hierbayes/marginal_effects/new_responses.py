@@ -6,14 +6,15 @@ is not known of its effects, and one of a new group by how groups differ.
 
 import numpy as np
 
-from hierbayes.arrays import FloatArray
+from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.capabilities import not_supported
+from hierbayes.design.values import Factor, as_numbers
 from hierbayes.errors import OptionError
 from hierbayes.marginal_effects.base_rows import BaseRows
 from hierbayes.marginal_effects.estimates import Estimates
 from hierbayes.marginal_effects.plan import Plan
 from hierbayes.marginal_effects.request import EffectRequest
-from hierbayes.prediction.data_rows import DataRows
+from hierbayes.prediction.data_rows import DataRows, spread_columns
 from hierbayes.results.fit import Fit
 from hierbayes.results.prediction_table import heading_lines
 
@@ -35,7 +36,8 @@ def new_response_estimates(
             "interval='prediction' is about one new response, and these results are averages over "
             "rows that differ. Write by=False, or over='mean' with at= and by=."
         )
-    _, first = np.unique(base.group, return_index=True)
+    _, first, group = np.unique(base.group, return_index=True, return_inverse=True)
+    _check_one_spread(fit, base.rows, first[group])
     rows = base.rows.take(first)
     is_new = asked.target == "new groups" and bool(fit.design.factors)
     found = fit.predict(
@@ -58,6 +60,22 @@ def new_response_estimates(
         conf_high=known("upper"),
         words="; ".join(heading_lines(found)) + ". SE is the sd of a new response.",
     )
+
+
+def _check_one_spread(fit: Fit, rows: DataRows, first: IntArray) -> None:
+    """Refuse one new response of rows that vary differently, whose mean is the same.
+
+    ``first`` (n_rows,) is for each row the first one of its result.
+    """
+    for name in spread_columns(fit.design):
+        column = rows.columns[name]
+        values = column.codes if isinstance(column, Factor) else as_numbers(column)
+        if (values != values[first]).any():
+            raise OptionError(
+                f"interval='prediction' is about one new response, whose sd depends on {name!r}, "
+                f"and results are over several values of it. Hold it with at={{{name!r}: ...}}, or "
+                "name it in by=."
+            )
 
 
 def _without_groups(fit: Fit, rows: DataRows) -> DataRows:

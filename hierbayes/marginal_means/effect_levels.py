@@ -13,6 +13,7 @@ from hierbayes.errors import OptionError
 from hierbayes.marginal_means.effect_grid import EffectGrid, EffectVariable, held_words, row_values
 from hierbayes.marginal_means.effect_means import EffectMeans, is_generalised
 from hierbayes.options import PredictionType
+from hierbayes.prediction.data_rows import spread_columns
 from hierbayes.prediction.reference_grid import Predictor, reference_grid
 from hierbayes.prediction.typical_values import typical_value
 from hierbayes.results.fit import Fit
@@ -122,6 +123,13 @@ def new_response_limits(fit: Fit, found: EffectMeans) -> pd.DataFrame:
         if predictor.name not in data:
             data[predictor.name] = [predictor.values[0]] * codes.shape[1]
     missing = [n for n in design.mean.grouping_columns() if n not in data]
+    free = [n for n in spread_columns(design) if n not in data]
+    if free:
+        raise OptionError(
+            f"new_responses=True: the sd of a new response depends on {free[0]!r}, which is no "
+            "predictor of the mean, so the picture stands at none of its values. hb.predictions "
+            f"has them, over='mean', at={{{free[0]!r}: ...}}, interval='prediction'."
+        )
     frame = pd.DataFrame(data).assign(**{n: np.full(codes.shape[1], np.nan) for n in missing})
     table = fit.predict(
         frame,

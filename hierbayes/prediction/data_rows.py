@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
-from hierbayes.design.design import Design
+from hierbayes.design.design import MEAN, Design
 from hierbayes.design.reading import argument_expression
 from hierbayes.design.table import ColumnsTable, Table
 from hierbayes.design.values import (
@@ -169,6 +169,19 @@ def response_columns(fit: Fit) -> tuple[str, ...]:
     names = () if source is None else names_in(argument_expression(source, fit.spec.table))
     trials = fit.response_family.counts_trials and fit.design.y.ndim > 1
     return (*names, *names_in(fit.design.formula.response)) if trials else names
+
+
+def spread_columns(design: Design) -> tuple[str, ...]:
+    """Columns that say how a new response varies: of formulas of further parameters, and visits.
+
+    That of a series of its own varies by its visit, but not by its time.
+    """
+    further = [own for name, own in design.predictors.items() if name != MEAN]
+    names = [n for own in further for n in (*own.fixed_columns(), *own.random_columns())]
+    term = design.residual
+    if term is not None and term.word == "us" and term.inner is not None:
+        names += names_in(term.inner)
+    return tuple(dict.fromkeys(names))
 
 
 def is_category(design: Design, name: str, column: Vector) -> bool:

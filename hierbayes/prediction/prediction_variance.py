@@ -135,12 +135,8 @@ def combination_variance(
     X : array, shape (m, p), l of the kept columns
     levels : w of every grouping factor, arrays (m, J, q)
     """
-    kernel = variance_uncertainty(fit).kernel
-    anchor = kernel.products.anchor
-    on_levels = [w @ basis for w, basis in zip(levels, anchor.z_bases, strict=True)]
-    counts = [w.shape[1] for w in levels]
-    in_basis = X @ anchor.x_basis
-    return _spread(fit, lambda theta: _combined(kernel, theta, in_basis, on_levels), counts, None)
+    kernel, counts = variance_uncertainty(fit).kernel, [w.shape[1] for w in levels]
+    return _spread(fit, lambda theta: combined(kernel, theta, X, levels), counts, None)
 
 
 def _spread(
@@ -309,10 +305,13 @@ def row_images(fit: LinearFit) -> RowImages:
     return RowImages(relative=relative, image=image, root=root)
 
 
-def _combined(
+def combined(
     kernel: Kernel, theta: FloatArray, X: FloatArray, levels: Sequence[FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return w-hat up to a constant and v / sigma^2 of combinations, both (T, m)."""
+    """Return w-hat less X beta0 and v / sigma^2 of combinations at thetas (T, k), both (T, m)."""
+    anchor = kernel.products.anchor
+    levels = [w @ basis for w, basis in zip(levels, anchor.z_bases, strict=True)]
+    X = X @ anchor.x_basis
     T, (m, p) = theta.shape[0], X.shape
     predicted, relative = np.empty((T, m)), np.empty((T, m))
     for some in _blocks(T, sum(w.size for w in levels) + 1):

@@ -101,7 +101,7 @@ def residual_rows_of(
         D = sigma.X[:, own]
         known = known if sigma.offset is None else known * np.exp(sigma.offset)
     if found.series is not None:
-        new = new_series(fit.design, found.series, newdata)
+        new = new_series(fit.design, found.series, newdata, observed=observed)
         place = new.place
         if found.series.visit is not None:
             D = np.hstack([D, place[:, None] == np.arange(1, len(found.series.visits))])

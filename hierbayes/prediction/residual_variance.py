@@ -15,13 +15,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from hierbayes.arrays import FloatArray
 from hierbayes.design.design import NewRows
+from hierbayes.gaussian.residual.kernel import ResidualKernel
 from hierbayes.intervals.residual_curvature import residual_curvature
 from hierbayes.intervals.satterthwaite import STEP
 from hierbayes.prediction.prediction_variance import (
     GroupRows,
     PredictionVariance,
     by_theta,
+    combination_variance,
+    combined,
     in_basis,
     uncertain,
 )
@@ -47,12 +51,7 @@ def residual_prediction_variance(
     groups_of : what is known of the effects of the chosen factors in rows
     new_response : whether it is for new responses; else for what is expected
     """
-    assert fit.residual is not None
-    own, found = fit.spec.residual_kernel(fit.method), residual_curvature(fit)
-    k = found.at.theta.shape[1]
-    here = np.concatenate([found.at.theta[0], fit.residual.phi])
-    steps = STEP * found.moves
-    points = here + np.concatenate([np.zeros((1, here.size)), steps, -steps])
+    own, k, points = _points(fit)
     y = fit.design.y if fit.design.offset is None else fit.design.y - fit.design.offset
     predicted, relative = [], []
     for point in points:
@@ -66,3 +65,30 @@ def residual_prediction_variance(
         relative.append(v[0] + (given.variance if given is not None and new_response else 0.0))
     levels = [fit.design.factors[rows_.position].levels.size for rows_ in groups_of(rows)]
     return uncertain(fit, np.array(predicted), np.array(relative), levels)
+
+
+def effects_variance(
+    fit: LinearFit, X: FloatArray, levels: Sequence[FloatArray]
+) -> PredictionVariance:
+    """``combination_variance``, whatever the residuals of the fit."""
+    if fit.residual is None:
+        return combination_variance(fit, X, levels)
+    own, k, points = _points(fit)
+    predicted, relative = [], []
+    for point in points:
+        kernel = own.at(point[k:])
+        w, v = combined(kernel, point[None, :k], X, levels)
+        predicted.append(w[0] + X @ kernel.products.anchor.beta0)
+        relative.append(v[0])
+    counts = [w.shape[1] for w in levels]
+    return uncertain(fit, np.array(predicted), np.array(relative), counts)
+
+
+def _points(fit: LinearFit) -> tuple[ResidualKernel, int, FloatArray]:
+    """Points (1 + 2m, k + d): the estimates, and a step both ways along each psi but log sigma."""
+    assert fit.residual is not None
+    found = residual_curvature(fit)
+    here = np.concatenate([found.at.theta[0], fit.residual.phi])
+    steps = STEP * found.moves
+    points = here + np.concatenate([np.zeros((1, here.size)), steps, -steps])
+    return fit.spec.residual_kernel(fit.method), found.at.theta.shape[1], points

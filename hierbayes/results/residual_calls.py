@@ -17,7 +17,7 @@ KNOWN = frozenset(
         "fit.determined", "fit.predict", "hb.emmeans", "fit.simulate", "fit.save", "result.save",
         "hb.confint", "hb.anova", "model.fit", "model.with_response", "model.explain",
         "model.sample", "model.to_pymc", "hb.compare_structures", "hb.profile",
-        "plot.profile",
+        "plot.profile", "hb.predictions", "hb.comparisons", "hb.slopes", "plot.effects",
     }
 )  # fmt: skip
 
