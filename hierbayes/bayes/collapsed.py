@@ -133,7 +133,7 @@ def sample_collapsed(
     """
     started = time.perf_counter()
     rng = np.random.default_rng(random_seed)
-    apart = levels_apart(kernel)
+    apart = None if residual is not None else levels_apart(kernel)
     kernel = kernel if apart is None else apart.kernel
     target, start = target_and_start(kernel, priors, residual)
     points = PointsOf(target)

@@ -51,7 +51,7 @@ class PointsOf:
         self.patterns = None if target.residual is not None else patterns_of(target.kernel)
         size = numbers_of(target.kernel)
         if target.residual is not None:
-            size = max(size, target.residual.kernel.products.numbers_of_rows)
+            size = max(size, target.residual.kernel.n_numbers)
         self.is_large = size > LARGE and target.size > 0
         self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
         self.batch = max(1, BATCH_NUMBERS // size)

@@ -202,7 +202,7 @@ def _start(spec: Specification) -> Any:
         return start_from_priors(spec.design, priors)
     try:  # what REML finds is no matter of the posterior
         fit: LikelihoodFit = verbs.ask(spec, "fit", "reml", quietly=True)
-    except DataError:
+    except (DataError, NotSupportedError):
         return start_from_priors(spec.design, priors)
     sds, corrs = [], []
     for number, factor in enumerate(spec.design.factors):

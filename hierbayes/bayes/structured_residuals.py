@@ -13,7 +13,7 @@ from scipy.special import betaln
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.coordinates import log_lkj, log_lkj_slope
-from hierbayes.errors import DataError
+from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.residual.correlation import Bounded, Serial, Unstructured
 from hierbayes.gaussian.residual.kernel import ResidualKernel
@@ -177,12 +177,14 @@ def structured_residuals(
     Raises
     ------
     DataError, NotSupportedError
-        As ``Specification.residual_kernel``; if grouping factors are crossed, or a prior of a
-        coefficient of sigma has an end.
+        As ``Specification.residual_kernel``; if crossed grouping factors, or related levels, are
+        very many, or a prior of a coefficient of sigma has an end.
     """
-    kernel = spec.residual_kernel("reml")
-    if not kernel.are_many:
-        raise unknown_residuals("The collapsed sampler with crossed grouping factors")
+    kernel = spec.residual_kernel("reml", related=True)
+    if not kernel.is_stacked:
+        raise unknown_residuals(
+            "The collapsed sampler with this many levels of crossed or related factors"
+        )
     own = spec.priors.formulas.get(SIGMA)
     if own is not None and any(law.bounds() != REAL for law in own.beta):
         raise unknown_residuals(
@@ -219,7 +221,7 @@ def _start(spec: Specification, kernel: ResidualKernel) -> FloatArray:
     """Where REML ends, correlations inside of their range; what it can't say is no matter."""
     try:
         fit = verbs.ask(spec, "fit", "reml", quietly=True)
-    except DataError:
+    except (DataError, NotSupportedError):
         return np.zeros(kernel.size)
     start = np.array(fit.residual.phi)
     G = kernel.products.structure.n_spreads

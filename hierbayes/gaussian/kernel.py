@@ -151,7 +151,7 @@ def kernel_of(design: Design, *, weights: FloatArray | None, method: Method) -> 
     return Kernel(
         products=products,
         shape=shape,
-        blocks=blocks_of(_pattern_of_design(design, products), products),
+        blocks=blocks_of(pattern_of_design(design, products), products),
         method=method,
         sigma_known=design.known_sd is not None,
         undetermined=undetermined(design, products, shape, weights=weights),
@@ -197,7 +197,7 @@ def check_rows_left(products: Products) -> None:
         )
 
 
-def _pattern_of_design(design: Design, products: Products) -> Pattern:
+def pattern_of_design(design: Design, products: Products) -> Pattern:
     """Return the pattern of the levels of a design, related or not."""
     graph = level_graph(products)
     relations = tuple(factor.relation for factor in design.factors)

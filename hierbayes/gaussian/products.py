@@ -469,35 +469,35 @@ def _with_tiny_ridge(A: FloatArray) -> FloatArray:
 def dense_beside_first(
     zz: Sequence[FloatArray], couplings: dict[tuple[int, int], Coupling]
 ) -> FloatArray:
-    """Z_0'WZ_r between the first factor and the columns r of all others, dense, (J, q, r)."""
-    J, q = zz[0].shape[:2]
+    """Z_0'WZ_r between the first factor and the columns r of all others, dense, (..., J, q, r)."""
+    *leading, J, q, _ = zz[0].shape
     parts = []
     for (f, g), c in couplings.items():
         if f == 0:
-            J_g, q_g = zz[g].shape[:2]
-            part = np.zeros((J, q, J_g, q_g))
-            part[c.rows, :, c.columns] = c.blocks
-            parts.append(part.reshape(J, q, J_g * q_g))
-    return np.concatenate(parts, axis=2)
+            J_g, q_g = zz[g].shape[-3:-1]
+            part = np.zeros((*leading, J, q, J_g, q_g))
+            part[..., c.rows, :, c.columns, :] = np.moveaxis(c.blocks, -3, 0)
+            parts.append(part.reshape(*leading, J, q, J_g * q_g))
+    return np.concatenate(parts, axis=-1)
 
 
 def dense_levels(
     zz: Sequence[FloatArray], couplings: dict[tuple[int, int], Coupling], *, first: int = 0
 ) -> FloatArray:
-    """Z'WZ of all factors from ``first`` on as one dense matrix."""
-    starts = np.cumsum([0] + [A.shape[0] * A.shape[1] for A in zz[first:]])
-    Z = np.zeros((starts[-1], starts[-1]))
+    """Z'WZ of all factors from ``first`` on as one dense matrix, or one a leading entry."""
+    starts = np.cumsum([0] + [A.shape[-3] * A.shape[-2] for A in zz[first:]])
+    Z = np.zeros((*zz[0].shape[:-3], starts[-1], starts[-1]))
     for A, start in zip(zz[first:], starts[:-1], strict=True):
-        J, q = A.shape[:2]
+        J, q = A.shape[-3:-1]
         at = start + np.arange(J * q).reshape(J, q)
-        Z[at[:, :, None], at[:, None, :]] = A
+        Z[..., at[:, :, None], at[:, None, :]] = A
     for (f, g), c in couplings.items():
         if f >= first:
-            q_f, q_g = c.blocks.shape[1:]
+            q_f, q_g = c.blocks.shape[-2:]
             row = starts[f - first] + c.rows[:, None] * q_f + np.arange(q_f)
             column = starts[g - first] + c.columns[:, None] * q_g + np.arange(q_g)
-            Z[row[:, :, None], column[:, None, :]] = c.blocks
-            Z[column[:, :, None], row[:, None, :]] = np.swapaxes(c.blocks, 1, 2)
+            Z[..., row[:, :, None], column[:, None, :]] = c.blocks
+            Z[..., column[:, :, None], row[:, None, :]] = np.swapaxes(c.blocks, -1, -2)
     return Z
 
 

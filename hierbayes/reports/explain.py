@@ -160,7 +160,7 @@ def _design_text(spec: Specification) -> str:
 
 def _of_residuals(spec: Specification) -> str:
     """Say what residuals have, and whether an evaluation touches rows."""
-    found, own = spec.residuals, spec.residual_kernel("reml").products
+    found, own = spec.residuals, spec.residual_kernel("reml", related=True).products
     names = listed(list(found.names), "and")
     way = (
         f"their inverse covariance has {counted(own.kind.size, 'class', 'classes')} of equal "

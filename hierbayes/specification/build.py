@@ -20,7 +20,7 @@ from hierbayes.errors import DataError, OptionError
 from hierbayes.families.family import Family
 from hierbayes.families.named import family_named
 from hierbayes.families.observations import check_supported, checked_observations
-from hierbayes.families.parameter_formulas import parameter_formulas, unknown_residuals
+from hierbayes.families.parameter_formulas import parameter_formulas
 from hierbayes.formula.parser import parse_formula
 from hierbayes.formula.residual_term import ResidualTerm, parse_residual
 from hierbayes.formula.terms import Formula
@@ -174,8 +174,6 @@ def _residual_term(given: Arguments, family: Family, formula: Formula) -> Residu
             f"known_sd and residual={term.call!r} were both given; known residual sds are of rows "
             "that are independent, so give one of them."
         )
-    if given.cov is not None:
-        raise unknown_residuals("cov=")
     return term
 
 

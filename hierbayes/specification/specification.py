@@ -25,11 +25,13 @@ from hierbayes.families.parameter_formulas import (
     PARAMETERS,
     check_no_formulas,
     check_sampled_residuals,
+    unknown_residuals,
 )
 from hierbayes.formula.parser import formula_text
 from hierbayes.formula.terms import Formula
 from hierbayes.gaussian.kernel import kernel_of, method_kernel, with_products
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.gaussian.pattern.related import is_related
 from hierbayes.gaussian.products import with_response
 from hierbayes.gaussian.residual.kernel import ResidualKernel, residual_kernel
 from hierbayes.gaussian.residual.of_design import DesignResiduals, is_structured, residuals_of
@@ -175,8 +177,13 @@ class Specification:
         products = residual_products(self.design, found.structure, weights=found.weights)
         return residual_kernel(self.design, products)
 
-    def residual_kernel(self, method: Method) -> ResidualKernel:
-        """Return the marginal likelihood of a linear model whose residuals have a structure."""
+    def residual_kernel(self, method: Method, *, related: bool = False) -> ResidualKernel:
+        """Return the marginal likelihood of a linear model whose residuals have a structure.
+
+        ``related`` says that a known covariance between levels is no matter to who asks.
+        """
+        if not related and is_related(self.design):
+            raise unknown_residuals("The likelihood with cov=")
         return replace(self._residual_kernel, method=method)
 
     def kernel(self, method: Method) -> Kernel:

@@ -39,10 +39,27 @@ MODELS = {
     "us beside strata": ("distance ~ age", "us(age | Subject)", "~ Sex"),
     "strata beside cs alone": ("distance ~ age", "cs(1 | Subject)", "~ Sex"),
     "strata beside cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", "~ Sex"),
+    "strata of crossed levels": (
+        "distance ~ age + (age | Subject) + (1 | occasion) + (1 | half)",
+        None,
+        "~ Sex",
+    ),
+    "strata of related levels": ("distance ~ age + (1 | Subject)", None, "~ Sex"),
+    "ar1 of related levels": (
+        "distance ~ age + (age | Subject) + (1 | Sex)",
+        "ar1(occasion | Subject)",
+        None,
+    ),
 }
 
 
-IN_PYMC = ("powers beside ar1", "strata beside cs", "car1", "us beside strata")
+IN_PYMC = (
+    "powers beside ar1",
+    "strata beside cs",
+    "car1",
+    "us beside strata",
+    "ar1 of related levels",
+)
 
 
 @lru_cache
@@ -50,7 +67,17 @@ def model(name: str) -> hb.Model:
     formula, residual, sigma = MODELS[name]
     data = pd.read_csv(FOLDER / "orthodont.csv").iloc[:60].drop([2, 9, 23])  # gaps
     data["Sex"] = np.where(data["Subject"].str[-1].astype(int) % 2, "a", "b")
-    return hb.Model(formula, data, residual=residual, sigma=sigma)
+    data["half"] = np.arange(len(data)) % 2
+    subjects = data["Subject"].unique()
+    away = np.abs(np.arange(subjects.size)[:, None] - np.arange(subjects.size))
+    A = pd.DataFrame(0.6**away, index=subjects, columns=subjects)
+    cov = {"Subject": A} if "related" in name else None
+    return hb.Model(formula, data, residual=residual, sigma=sigma, cov=cov)
+
+
+def covariance_of_levels(factor) -> np.ndarray:
+    """Return A of the levels of a grouping factor."""
+    return np.eye(factor.levels.size) if factor.relation is None else factor.relation.matrix
 
 
 @lru_cache
@@ -76,7 +103,7 @@ def test_the_density_is_that_of_dense_algebra(name: str) -> None:
         for factor, R in zip(spec.design.factors, own.coordinates.roots(variances), strict=True):
             Z = np.zeros((n, factor.levels.size, factor.z.shape[1]))
             Z[np.arange(n), factor.codes] = factor.z @ R[0]
-            V += Z.reshape(n, -1) @ Z.reshape(n, -1).T
+            V += np.einsum("njq,jk,mkq->nm", Z, covariance_of_levels(factor), Z)
         expected = multivariate_normal.logpdf(y, X @ mean, V)
         expected += own.residual.log_prior(np.log([sigma]), phi[None])[0]
         without = own.coordinates, spec.priors, variances
@@ -150,7 +177,8 @@ def conditional_of_effects(own, x, spec):
         Z = np.zeros((n, factor.levels.size, factor.z.shape[1]))
         Z[np.arange(n), factor.codes] = factor.z
         columns.append(Z.reshape(n, -1))
-        priors.append(np.kron(np.eye(factor.levels.size), np.linalg.inv(R[0] @ R[0].T)))
+        A = covariance_of_levels(factor)
+        priors.append(np.linalg.inv(np.kron(A, R[0] @ R[0].T)))
         shapes[f"b_{factor.name}"] = Z.shape[1:]
     A = np.linalg.solve(W, np.hstack(columns))
     precision = A.T @ A + block_diag(*priors)

@@ -50,6 +50,8 @@ class CrossedBlocks(LevelBlocks):
     Attributes
     ----------
     pattern : CrossedPattern
+    zz, couplings : as in ``Products``, or where A_0r is kept dense with a leading axis T of their
+        own, one W a batch entry; so are then ``rest`` and ``coupling``
     rest : array, shape (r, r), A_rr of all other factors, dense
     coupling : array, shape (J, q, r), A_0r where it is kept dense, else (J, q, 0)
     values : array, shape (m, q), A_0r beside the pattern's ``Meeting``; none where it is dense
@@ -66,7 +68,7 @@ class CrossedBlocks(LevelBlocks):
 
     @property
     def first(self) -> FloatArray:
-        """Blocks of factor 0, (J, q, q)."""
+        """Blocks of factor 0, (J, q, q), or (T, J, q, q)."""
         return self.zz[0]
 
     @cached_property
@@ -75,7 +77,15 @@ class CrossedBlocks(LevelBlocks):
 
     def times(self, vectors: Sequence[FloatArray]) -> list[FloatArray]:
         """Z'WZ times vectors given per factor as (T, J, q, c)."""
-        return self._gram.times(vectors)
+        if self.first.ndim == 3:
+            return self._gram.times(vectors)
+        T, J, q, c = vectors[0].shape
+        rest = np.concatenate([_one_below_another(v) for v in vectors[1:]], axis=1)
+        coupling, flat = self.coupling.reshape(T, J * q, -1), _one_below_another(vectors[0])
+        first = self.first @ vectors[0] + (coupling @ rest).reshape(T, J, q, c)
+        spread = self.rest @ rest + np.swapaxes(coupling, 1, 2) @ flat
+        parts = np.split(spread, self.pattern.starts[1:-1], axis=1)
+        return [first, *(p.reshape(v.shape) for p, v in zip(parts, vectors[1:], strict=True))]
 
     def scale_rest(
         self, M: FloatArray, Lambdas: Sequence[FloatArray], *, transpose: bool = False
@@ -105,7 +115,7 @@ class CrossedBlocks(LevelBlocks):
 
 def crossed_blocks(pattern: CrossedPattern, products: Products | Squares) -> CrossedBlocks:
     """Lay the blocks of Z'WZ out for a pattern of the same levels."""
-    J, q = products.zz[0].shape[:2]
+    J, q = products.zz[0].shape[-3:-1]
     coupling, values = np.zeros((J, q, 0)), np.zeros((0, q))
     pair_products = np.zeros((q * (q + 1) // 2, 0))
     if pattern.pairs is None:
@@ -148,8 +158,8 @@ class CrossedFactor:
         self.pattern = blocks.pattern
         self.Lambdas = Lambdas
         A00 = blocks.first
-        self.L0 = cholesky_stack(sandwich(A00, Lambdas[0], Lambdas[0]) + np.eye(A00.shape[1]))
-        J, q = A00.shape[:2]
+        self.L0 = cholesky_stack(sandwich(A00, Lambdas[0], Lambdas[0]) + np.eye(A00.shape[-1]))
+        J, q = A00.shape[-3:-1]
         shape = (Lambdas[0].shape[0], J, q, q)
         self.E = solve_lower_stack(
             self.L0, np.broadcast_to(np.swapaxes(Lambdas[0], 1, 2)[:, None], shape)
@@ -304,9 +314,9 @@ class CrossedFactor:
         pairs = self.pattern.pairs
         if pairs is None:
             A = self.blocks.coupling
-            J, q, r = A.shape
-            AX = (A.reshape(J * q, r) @ X).reshape(-1, J, q, r)
-            return np.einsum("tjar,jbr->tjab", AX, A)
+            J, q, r = A.shape[-3:]
+            AX = (A.reshape(*A.shape[:-3], J * q, r) @ X).reshape(-1, J, q, r)
+            return np.einsum(f"tjar,{'t' * (A.ndim == 4)}jbr->tjab", AX, A)
         J, q = self.blocks.first.shape[:2]
         out = np.empty((X.shape[0], J, q, q))
         for t in range(X.shape[0]):
@@ -345,7 +355,7 @@ class CrossedFactor:
 
     def _rest_columns(self, factor: int, levels: IntArray) -> IntArray:
         """Columns among the rest of levels (m,) of a factor, (m, q)."""
-        q = self.blocks.zz[factor].shape[1]
+        q = self.blocks.zz[factor].shape[-1]
         return np.asarray(self.pattern.starts[factor - 1] + levels[:, None] * q + np.arange(q))
 
     def _beside_first(self, levels: IntArray, columns: IntArray) -> FloatArray:
@@ -379,7 +389,7 @@ class CrossedFactor:
         A00, Lam0 = self.blocks.first, self.Lambdas[0]
         right = Lam0[:, None] @ inverse_stack(self.L0)
         own = A00 @ right
-        through = np.eye(A00.shape[1]) - own @ np.swapaxes(Lam0, 1, 2)[:, None]
+        through = np.eye(A00.shape[-1]) - own @ np.swapaxes(Lam0, 1, 2)[:, None]
         blocks = [(own - through @ self._spread_blocks @ right).sum(axis=1)]
         spread = self._scaled_inverse
         for f, (J, q) in enumerate(self.pattern.graph.sizes[1:], start=1):

@@ -36,22 +36,22 @@ class RelatedBlocks(LevelBlocks):
     Attributes
     ----------
     pattern : RelatedPattern
-    zz, couplings : as in ``Products``
+    zz, couplings : as in ``Products``, or with a leading axis T of their own, one W a batch entry
     """
 
     pattern: RelatedPattern
 
     @cached_property
     def dense(self) -> FloatArray:
-        """Z'WZ of all effects, shape (N, N)."""
+        """Z'WZ of all effects, shape (N, N) or (T, N, N)."""
         return dense_levels(self.zz, self.couplings)
 
     @cached_property
     def inner(self) -> FloatArray:
-        """R'Z'WZ R, shape (N, N)."""
+        """R'Z'WZ R, shape (N, N) or (T, N, N)."""
         root = self.pattern.root
-        if len(self.zz) == 1 and self.zz[0].shape[1] == 1:
-            return np.asarray(root.T @ (self.zz[0][:, :, 0] * root))
+        if len(self.zz) == 1 and self.zz[0].shape[-1] == 1:
+            return np.asarray(root.T @ (self.zz[0][..., 0] * root))
         return np.asarray(root.T @ self.dense @ root)
 
     @cached_property
@@ -79,7 +79,7 @@ class RelatedBlocks(LevelBlocks):
 
     def factorise(self, Lambdas: Sequence[FloatArray]) -> "TurnedFactor | DenseFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
-        if len(Lambdas) == 1 and Lambdas[0].shape[1] == 1:
+        if len(Lambdas) == 1 and Lambdas[0].shape[1] == 1 and self.zz[0].ndim == 3:
             return TurnedFactor(self, Lambdas[0][:, 0, 0])
         return DenseFactor(self, Lambdas)
 

@@ -20,10 +20,8 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.covariance import CovarianceShape
-from hierbayes.gaussian.factor.nested import NestedBlocks
-from hierbayes.gaussian.kernel import blocks_of, check_rows_left, pattern_of
+from hierbayes.gaussian.kernel import blocks_of, check_rows_left, pattern_of_design
 from hierbayes.gaussian.marginal import (
     Derivatives,
     Evaluation,
@@ -36,8 +34,8 @@ from hierbayes.gaussian.marginal import (
     responses_of,
     times,
 )
-from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.pattern.nested import NestedPattern
+from hierbayes.gaussian.pattern.related import is_related
 from hierbayes.gaussian.products import (
     Products,
     covariance_shape,
@@ -48,6 +46,8 @@ from hierbayes.gaussian.residual.products import ResidualProducts, Stacked
 from hierbayes.gaussian.undetermined import GRAM_CLEAR, products_determine_all
 from hierbayes.gaussian.weighted import NoLevels
 from hierbayes.options import Method
+
+MOST_RELATED = 1000  # effects with a known covariance: an evaluation costs their cube
 
 
 @record
@@ -99,23 +99,45 @@ class ResidualKernel:
         return Kernel(products=products, shape=self.shape, blocks=blocks, method=self.method)
 
     def many(self, factors: Factors) -> ManyKernel:
-        """Return the kernel at T points, whose pattern is nested or none."""
+        """Return the kernel at T points, ``is_stacked``."""
         found = self.products.stacked(factors)
         products = self.products.laid_out(found, found.squares[0], factors.log_det)
-        blocks: NestedBlocks | NoLevels = NoLevels()
-        if self.pattern is not None:
-            assert isinstance(self.pattern, NestedPattern)
-            blocks = NestedBlocks(
-                pattern=self.pattern, zz=products.zz, couplings=products.couplings, roots=None
-            )
+        blocks = NoLevels() if self.pattern is None else blocks_of(self.pattern, products)
         return ManyKernel(
             products=products, shape=self.shape, blocks=blocks, method=self.method, stacked=found
         )
 
     @property
     def are_many(self) -> bool:
-        """Whether points are evaluated at once: levels that are crossed are one point at a time."""
+        """Whether a search evaluates points at once: levels that are crossed one at a time."""
         return self.pattern is None or isinstance(self.pattern, NestedPattern)
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether the factor of levels has a form for many products at once."""
+        if self.pattern is None or self.pattern.name == "nested":
+            return True
+        if self.pattern.name == "related":
+            return self.n_effects <= MOST_RELATED
+        from hierbayes.gaussian.pattern.crossed import CrossedPattern
+
+        return isinstance(self.pattern, CrossedPattern) and self.pattern.is_dense
+
+    @property
+    def n_effects(self) -> int:
+        """Random effects of all factors."""
+        sizes, counts = self.shape.sizes, self.products.units.n_levels
+        return int(np.dot(sizes, counts))
+
+    @property
+    def n_numbers(self) -> int:
+        """Numbers that a point holds besides the products of levels."""
+        between = 0
+        if self.pattern is not None and self.pattern.name != "nested":
+            between = (
+                self.n_effects**2 if self.pattern.name == "related" else self.pattern.n_numbers
+            )
+        return max(between, self.products.numbers_of_rows)
 
     def points(self, theta: FloatArray, phi: FloatArray) -> list["Point"]:
         """Evaluate at theta (T, k) and phi (T, d), all at once or one by one."""
@@ -139,6 +161,8 @@ class ResidualKernel:
 def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKernel:
     """Return the restricted likelihood of a design; ``products`` are of its rows.
 
+    Where levels have a known covariance it is not asked whether the data determine every variance.
+
     Raises
     ------
     DataError
@@ -150,13 +174,14 @@ def residual_kernel(design: Design, products: ResidualProducts) -> ResidualKerne
     first = products.products(np.zeros(products.structure.size))
     check_rows_left(first)
     shape = covariance_shape(design)
-    pattern = pattern_of(level_graph(first))
+    pattern = pattern_of_design(design, first)
     if design.factors:
-        if any(factor.relation is not None for factor in design.factors):
-            raise unknown_residuals("cov=")
         if needs_remainder(first, sigma_known=False):
             raise not_supported("residual-remainder")
-        if not products_determine_all(first, shape, sigma_known=False, safe=GRAM_CLEAR):
+        told = is_related(design) or products_determine_all(
+            first, shape, sigma_known=False, safe=GRAM_CLEAR
+        )
+        if not told:
             raise not_supported("residual-undetermined")
     return ResidualKernel(products=products, shape=shape, pattern=pattern, method="reml")
 
