@@ -15,7 +15,7 @@ from hierbayes.design.checks import (
 )
 from hierbayes.design.coding import check_codings, fill_columns, plan_layout
 from hierbayes.design.design import MEAN, Design
-from hierbayes.design.grouping import random_part
+from hierbayes.design.grouping import Laid, random_part
 from hierbayes.design.layout import OffsetLayout
 from hierbayes.design.level_covariance import LevelCovariance
 from hierbayes.design.new_data import new_rows
@@ -134,7 +134,9 @@ def _predictor(
     values, n_rows = reading.values, reading.rows.size
     check_not_swapped(formula, values)
     fixed = plan_layout(formula.fixed, values, codings)
-    random = random_part(formula, values, n_rows, relations=relations)
+    X = fill_columns(fixed, values, n_rows)
+    laid = None if codings else Laid(part=formula.fixed, layout=fixed, columns=X)
+    random = random_part(formula, values, n_rows, relations=relations, fixed=laid)
     check_levels(
         random.factors,
         random.terms,
@@ -143,7 +145,7 @@ def _predictor(
         allow_saturated=allow_saturated,
     )
     return Predictor(
-        X=fill_columns(fixed, values, n_rows),
+        X=X,
         layout=fixed,
         factors=random.factors,
         terms=random.terms,

@@ -295,7 +295,7 @@ def _categorical(raw: Any, name: str) -> Factor:
     codes = np.array(raw.codes, dtype=np.intp)
     categories, ordered = raw.categories, bool(raw.ordered)
     if isinstance(categories.dtype, pd.StringDtype):  # distinct text already
-        return Factor(codes, label_array(categories.tolist()), ordered=ordered)
+        return Factor(codes, categories.array.to_numpy(dtype=object), ordered=ordered)
     labels = [label_of(value) for value in categories.tolist()]
     if categories.dtype.kind == "f":
         return replace(merged_levels(codes, labels), ordered=ordered)

@@ -19,7 +19,7 @@ from hierbayes.design.predictor import GroupingFactor, RandomTerm
 from hierbayes.errors import DataError
 from hierbayes.formula.excerpt import formula_error
 from hierbayes.formula.expressions import Expression
-from hierbayes.formula.terms import Bar, Formula
+from hierbayes.formula.terms import Bar, Formula, LinearPart
 from hierbayes.wording import SHOWN_ROWS, counted, listed
 
 
@@ -29,6 +29,15 @@ class RandomPart:
 
     factors: tuple[GroupingFactor, ...]
     terms: tuple[RandomTerm, ...]
+
+
+@record
+class Laid:
+    """Columns that are there already: those of a linear part with the default codings."""
+
+    part: LinearPart
+    layout: Layout
+    columns: FloatArray
 
 
 @record
@@ -49,6 +58,7 @@ def random_part(
     *,
     relations: Mapping[str, LevelCovariance] | None = None,
     known: Mapping[str, kinds.Combinations] | None = None,
+    fixed: Laid | None = None,
 ) -> RandomPart:
     """Lay the bars of a formula over the rows used.
 
@@ -59,6 +69,7 @@ def random_part(
     n_rows : number of rows used
     relations : the known covariances between levels, by the name of the grouping factor
     known : the levels of each grouping factor, where they are not to be found in the rows
+    fixed : columns of the fixed part, which a bar of the same terms has too
 
     Raises
     ------
@@ -81,7 +92,7 @@ def random_part(
                 groups[bar.group] = (
                     found if relation is None else _among(found, relation, bar.group)
                 )
-        layout = _bar_layout(bar, formula, values)
+        layout = _bar_layout(bar, formula, values, fixed)
         before = layouts.setdefault(bar.group, [])
         _refuse_repeated_columns(bar, layout, before, formula=formula)
         blocks += _bar_blocks(bar, len(layout.names), start=sum(len(x.names) for x in before))
@@ -102,7 +113,7 @@ def random_part(
                 name=name,
                 levels=groups[name].labels(),
                 codes=groups[name].codes,
-                z=factor_columns(how, values, n_rows),
+                z=factor_columns(how, values, n_rows, fixed),
                 columns=tuple(names[column] for column in how.order),
                 layout=how,
                 relation=relations.get(name),
@@ -137,18 +148,31 @@ def _among(found: kinds.Combinations, known: LevelCovariance, name: str) -> kind
 
 
 def factor_columns(
-    layout: FactorLayout, values: Mapping[Expression, kinds.Column], n_rows: int
+    layout: FactorLayout,
+    values: Mapping[Expression, kinds.Column],
+    n_rows: int,
+    fixed: Laid | None = None,
 ) -> FloatArray:
     """Return the columns of all bars of a factor side by side, shape (n_rows, q)."""
-    parts = [fill_columns(bar, values, n_rows) for bar in layout.bars]
+    parts = [
+        fixed.columns
+        if fixed is not None and bar is fixed.layout
+        else fill_columns(bar, values, n_rows)
+        for bar in layout.bars
+    ]
     columns = parts[0] if len(parts) == 1 else np.hstack(parts)
     in_place = layout.order == tuple(range(columns.shape[1]))
     return columns if in_place else columns[:, layout.order]
 
 
-def _bar_layout(bar: Bar, formula: Formula, values: Mapping[Expression, kinds.Column]) -> Layout:
+def _bar_layout(
+    bar: Bar, formula: Formula, values: Mapping[Expression, kinds.Column], fixed: Laid | None
+) -> Layout:
     # As in lme4, the argument contrasts concerns X alone; C(f, sum) works inside a bar.
-    layout = plan_layout(bar.linear, values, {})
+    if fixed is not None and bar.linear == fixed.part:
+        layout = fixed.layout
+    else:
+        layout = plan_layout(bar.linear, values, {})
     if not layout.names:
         raise formula_error(
             f"The random-effects term {bar.source} has no columns.",

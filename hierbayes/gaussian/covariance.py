@@ -22,6 +22,7 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.gaussian.structures import Covariance, Searched, off_right_angle
+from hierbayes.linalg.tiny import is_tiny, triangle_of_one
 
 type Structure = Covariance | Searched
 
@@ -416,6 +417,8 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
     q = root.shape[0]
     row_norm = np.sqrt((root * root).sum(axis=1))
     least = np.maximum(ZERO * row_norm, ROUNDED * size).tolist()
+    if is_tiny(root):
+        return triangle_of_one(root, least)
     L = np.zeros((q, q))
     remaining = root
     for j in range(q):

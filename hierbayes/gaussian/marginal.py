@@ -53,7 +53,7 @@ from hierbayes.gaussian.products import Products
 from hierbayes.gaussian.remainder import Remainder
 from hierbayes.gaussian.responses import Responses
 from hierbayes.gaussian.undetermined import Undetermined
-from hierbayes.linalg.stacked import are_few, inverse_of_triangles, summed_products
+from hierbayes.linalg.stacked import are_few, cholesky, inverse_of_triangles, summed_products
 from hierbayes.options import Method
 
 LARGE = 1.0  # relative sd above which Lambda'X has more digits of X than X itself
@@ -428,7 +428,7 @@ def evaluate(
     Lambdas = kernel.basis_shape.unpack(theta) if Lambdas is None else Lambdas
     reduced = reduce(kernel, Lambdas, n_batch=theta.shape[0])
     criterion = reduced.log_det - products.sum_log_weights
-    root = np.linalg.cholesky(reduced.gram_xy)
+    root = cholesky(reduced.gram_xy)
     orthonormal = np.swapaxes(inverse_of_triangles(root), 1, 2)
     r = root[:, p, p]
     pwrss = r**2

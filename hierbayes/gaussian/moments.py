@@ -11,6 +11,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.gaussian.covariance import lower_triangle
 from hierbayes.gaussian.marginal import Kernel
+from hierbayes.linalg.stacked import cholesky
 
 START_RANGE = (0.01, 100.0)  # of the variances the search starts from, in residual variances
 SMALLEST_START = 1e-4  # residual variance to start from, as part of the total
@@ -76,7 +77,7 @@ def _root_between(covariance: FloatArray, least: float, most: float) -> FloatArr
     trace = float(covariance.trace())
     if 0 < trace <= most:
         try:
-            root = np.linalg.cholesky(covariance)
+            root = cholesky(covariance)
         except np.linalg.LinAlgError:
             root = np.zeros_like(covariance)
         if float(root.diagonal().prod()) ** 2 >= least * trace ** (root.shape[0] - 1):

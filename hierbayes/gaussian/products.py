@@ -40,6 +40,7 @@ from hierbayes.linalg.rank import (
     inverse_upper,
 )
 from hierbayes.linalg.stacked import (
+    cholesky,
     cholesky_stack,
     product_stack,
     solve_lower_stack,
@@ -242,14 +243,19 @@ def _shared_columns(design: Design, basis: ColumnBasis) -> list[int]:
         alike = sum(term.factor == f for term in design.terms) == 1
         alike = alike and q <= basis.kept.size and basis.kept[q - 1] == q - 1
         alike = alike and bool((basis.to_basis.diagonal()[:q] > 0).all())
-        found.append(q if alike and np.array_equal(design.X[:, :q], factor.z) else 0)
+        found.append(q if alike and _begins_with(design.X, factor.z) else 0)
     return found
+
+
+def _begins_with(X: FloatArray, z: FloatArray) -> bool:
+    """Whether the columns z (n, q) are the first of X."""
+    return z is X or np.array_equal(z, X[:, : z.shape[1]])
 
 
 def _n_shared(z: FloatArray, basis: FloatArray, X: FloatArray, x_basis: FloatArray) -> int:
     """How many columns z (n, q) has if in its basis they are the first of X in its own, else 0."""
     q = z.shape[1]
-    alike = np.array_equal(basis, x_basis[:q, :q]) and np.array_equal(z, X[:, :q])
+    alike = _begins_with(X, z) and np.array_equal(basis, x_basis[:q, :q])
     return q if alike else 0
 
 
@@ -436,7 +442,7 @@ def _may_be_far(products: Products) -> bool:
 def _root_of_levels(A: FloatArray) -> FloatArray:
     """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
     J, q = A.shape[:2]
-    ridge = np.diag([float(A.sum(axis=0).trace()) / J] * q)
+    ridge = float(A.sum(axis=0).trace()) / J * np.eye(q)
     try:
         return cholesky_stack(A + RIDGE * ridge)
     except np.linalg.LinAlgError:
@@ -598,7 +604,7 @@ def _upper_factor(
     The Gram matrix decides as long as it is far from singular, as in ``linalg/rank.py``.
     """
     try:
-        lower = np.linalg.cholesky(gram)
+        lower = cholesky(gram)
     except np.linalg.LinAlgError:
         lower = np.zeros_like(gram)
     if lower.diagonal().min() > GRAM_SAFE:

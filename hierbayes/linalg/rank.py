@@ -6,6 +6,7 @@ As in R, of a dependent set the later column is dropped.
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
+from hierbayes.linalg.stacked import cholesky, inverse_of_triangles
 
 # R's lm and lme4 call a column dependent when less than 1e-7 of its length is left after the
 # earlier columns are projected out. The Gram matrix squares that, so it decides alone only while
@@ -37,7 +38,7 @@ def column_basis(X: FloatArray) -> ColumnBasis:
     scale = np.sqrt(gram.diagonal())
     if (scale > 0).all():
         try:
-            lower = np.linalg.cholesky(gram / scale / scale[:, None])
+            lower = cholesky(gram / scale / scale[:, None])
         except np.linalg.LinAlgError:
             lower = np.zeros((p, p))
         if lower.diagonal().min() > GRAM_SAFE:
@@ -74,4 +75,4 @@ def inverse_upper(R: FloatArray) -> FloatArray:
 
     There is no row to pivot on, so below the diagonal it is exactly zero.
     """
-    return np.linalg.inv(R)
+    return inverse_of_triangles(R.T).T

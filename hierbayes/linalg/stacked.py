@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from hierbayes.arrays import FloatArray
+from hierbayes.linalg.tiny import cholesky_of_one, inverse_of_one, is_tiny
 
 UNROLLED = 3  # up to here q^3 vector operations beat J calls of LAPACK
 FEW = 40  # but not so few: one call from Python costs as much as twenty of LAPACK's
@@ -20,6 +21,17 @@ NOT_POSITIVE = "a matrix of the stack is not positive definite"
 def are_few(A: FloatArray) -> bool:
     """Whether a stack (..., q, a) has so few matrices that each may be a call of its own."""
     return A.size <= FEW * A.shape[-2] * A.shape[-1]
+
+
+def cholesky(A: FloatArray) -> FloatArray:
+    """Lower Cholesky factors of matrices (..., q, q), of which there may be one.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If one of the matrices is not positive definite.
+    """
+    return cholesky_of_one(A) if is_tiny(A) else np.linalg.cholesky(A)
 
 
 def cholesky_stack(A: FloatArray) -> FloatArray:
@@ -107,6 +119,8 @@ def inverse_of_triangles(L: FloatArray) -> FloatArray:
     """
     if L.shape[-1] == 1:
         return np.asarray(1.0 / L)
+    if is_tiny(L):
+        return inverse_of_one(L)
     if are_few(L):  # the inverse of an upper triangle has no row to pivot on
         return np.linalg.inv(L.swapaxes(-1, -2)).swapaxes(-1, -2)
     return solve_lower_stack(L, np.eye(L.shape[-1]))

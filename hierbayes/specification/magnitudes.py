@@ -47,10 +47,11 @@ def check_magnitudes(design: Design, weights: FloatArray | None) -> None:
         _check_moments(design, design.rows.moments)
         return
     check_sizes(design.y.reshape(design.y.shape[0], -1), lambda _: _response(design))
-    check_sizes(design.X, lambda i: _fixed_column(design, i))
+    lengths = check_sizes(design.X, lambda i: _fixed_column(design, i))
     for factor in design.factors:
         named = partial(_effects_column, factor)
-        _check_not_zero(check_sizes(factor.z, named), named)
+        is_known = factor.z is design.X
+        _check_not_zero(lengths if is_known else check_sizes(factor.z, named), named)
     if design.offset is not None:
         check_sizes(design.offset[:, None], lambda _: OFFSET)
     if weights is not None:
