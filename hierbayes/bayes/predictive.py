@@ -19,6 +19,7 @@ from hierbayes.gaussian.structures import structure
 from hierbayes.priors.lkj import lkj_log_density
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.visit_correlations import as_matrix, matrix_variable
 
 AT_ONCE = 2**22  # numbers of one S x rows block: 32 MB
 
@@ -74,7 +75,7 @@ class FlatDraws:
             formulas={name: own.mean() for name, own in self.formulas.items()},
         )
 
-    def take(self, index: IntArray) -> "FlatDraws":
+    def take(self, index: IntArray | slice) -> "FlatDraws":
         """Return the draws at ``index``."""
         return FlatDraws(
             beta=self.beta[index],
@@ -204,8 +205,9 @@ def log_prior_variables(
     -------
     dict
         ``beta`` (C, D, p), ``sigma`` (C, D), per factor ``"sd|name"`` (C, D, q) and
-        ``"corr|name"`` (C, D), and the family's parameters; improper priors count as 0.
-        The density of beta's intercept is that of the linear predictor at centred predictors.
+        ``"corr|name"`` (C, D), the family's parameters and those of residuals; improper priors
+        count as 0. The density of beta's intercept is that of the linear predictor at centred
+        predictors.
     """
     check_patterned(design, "The prior's density of each draw")
     found: dict[str, FloatArray] = {}
@@ -245,4 +247,8 @@ def log_prior_variables(
             if value.ndim > 2:  # thresholds at centred predictors
                 value = value - (draws.beta @ priors.centre)[..., None]
             found[name] = priors.family[name].log_density(value)
+    variable = matrix_variable(design)
+    if variable is not None and priors.visits is not None:
+        R = as_matrix(draws.family, variable)[variable]
+        found[variable] = lkj_log_density(R, priors.visits)
     return found

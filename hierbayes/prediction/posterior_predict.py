@@ -21,6 +21,7 @@ from hierbayes.bayes.predictive import (
     new_effects,
     row_blocks,
 )
+from hierbayes.bayes.residual_draws import draw_blocks, residual_draws
 from hierbayes.bayes.response import FormulaRows, Response, observed_response
 from hierbayes.design.design import MISSING_LEVEL, NEW_LEVEL, GroupingFactor, NewRows
 from hierbayes.design.new_data import new_rows
@@ -37,6 +38,11 @@ from hierbayes.options import (
     ResidualKind,
     random_generator,
 )
+from hierbayes.prediction.posterior_residuals import (
+    NewResiduals,
+    new_residuals,
+    structured_mean_residuals,
+)
 from hierbayes.prediction.predict import (
     check_can_be_drawn,
     check_type,
@@ -46,6 +52,7 @@ from hierbayes.prediction.predict import (
     rows_asked,
     trials_of,
 )
+from hierbayes.prediction.residual_rows import check_series
 from hierbayes.results.chains import credible_interval
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.prediction_request import PredictionRequest
@@ -65,7 +72,8 @@ class LevelEffects:
 class _Task:
     """What to predict: rows, effects in the expected and in a new response (None: not asked).
 
-    ``new_response`` has the further parameters of new responses where they differ between rows.
+    ``new_response`` has the further parameters of new responses where they differ between rows,
+    ``residuals`` what residuals are where these are correlated.
     """
 
     rows: NewRows
@@ -75,12 +83,14 @@ class _Task:
     kind: PredictionType
     expected: LevelEffects
     new: LevelEffects | None
+    residuals: NewResiduals | None
 
 
 def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataFrame:
     """Predict for rows; an interval makes it a table."""
     check_type(asked.type, fit.response_family)
-    new_levels, interval = asked.new_levels, asked.interval
+    check_series(fit, asked)
+    new_levels, interval, observed = asked.new_levels, asked.interval, asked.series == "observed"
     rng = random_generator(asked.random_seed)
     chosen, rows = rows_asked(fit, asked)
     if interval == "prediction" and (
@@ -95,23 +105,30 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
     sampled = new_levels == "sample" and bool(_without_level(rows, chosen, new_only=True))
     on_link = asked.on_link or fit.predictor_is_expectation
     flat = flat_draws(fit.draws, fit.design)
-    if interval is None and on_link and not sampled:
+    if interval is None and on_link and not sampled and not observed:
         flat = flat.mean()  # the mean of a linear function of the draws
     expected = effects_of_levels(flat, rows, chosen=chosen, new_levels=new_levels, rng=rng)
     new, precisions, drawn = None, None, _without_level(rows, chosen, new_only=True) * sampled
     if interval == "prediction":
         new = expected
-        if fit.response_family.weighs_sigma:
-            precisions = row_precisions(fit, asked.newdata)
         if new_levels == "population":
             drawn = _without_level(rows, chosen)
             new = effects_of_levels(flat, rows, chosen=chosen, new_levels="drawn", rng=rng)
+    if (new is not None or observed) and fit.response_family.weighs_sigma:
+        precisions = row_precisions(fit, asked.newdata)
+    residuals = None
+    if fit.design.residual is not None and (new is not None or observed):
+        given = asked.newdata, precisions
+        residuals = new_residuals(fit, flat, rows, *given, observed=observed)
+        if observed:
+            lost = np.isnan(residuals.rows.place)
+            expected = replace(expected, missing=expected.missing | lost)
     if trials is not None and (interval == "prediction" or asked.type == "count"):
         lost = np.isnan(trials) | ((trials == 0) & (asked.type != "count"))
         trials = np.where(lost, 1.0, trials)
         expected = replace(expected, missing=expected.missing | lost)
     response = new_response = response_of(fit, asked.newdata, precisions, trials)
-    if fit.design.formulas and (interval == "prediction" or not on_link):
+    if fit.design.formulas and residuals is None and (interval == "prediction" or not on_link):
         own = _formula_rows(fit, asked, new_levels, rng)
         expected = replace(expected, missing=expected.missing | own.missing)
         response = new_response = replace(response, formulas=own.rows)
@@ -125,6 +142,7 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
         kind="link" if on_link else asked.type,
         expected=expected,
         new=new,
+        residuals=residuals,
     )
     values = _summaries(task, asked.level if interval else None, asked.kind, rng)
     index: Any = rows.row_labels
@@ -148,19 +166,19 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
             fit,
             chosen,
             drawn=drawn,
-            residual=_residual(fit, asked.newdata, task),
+            residual=_residual(fit, asked.newdata, task, observed=observed),
             sigma_estimated=fit.draws.sigma is not None or bool(fit.draws.formulas),
         ),
     )
 
 
-def _residual(fit: PosteriorFit, newdata: Any, task: _Task) -> str | None:
+def _residual(fit: PosteriorFit, newdata: Any, task: _Task, *, observed: bool) -> str | None:
     """Name the residual variation of new responses; None where they were not asked for."""
     if task.new is None:
         return None
     if fit.response_family.counts_trials and task.response.trials is None:
         return "residual variation of one trial"
-    return residual_words(fit, newdata, task.response.weights)
+    return residual_words(fit, newdata, task.response.weights, observed=observed)
 
 
 def _without_level(rows: NewRows, chosen: tuple[str, ...], *, new_only: bool = False) -> list[str]:
@@ -185,13 +203,20 @@ def _summaries(
     for block in row_blocks(task.expected.flat.n_draws, m):
         eta = _predictor(task, task.expected, block)
         values = _expected_values(task, eta, block)
+        residuals = None if task.residuals is None else task.residuals.moments(block)
+        if residuals is not None and residuals.mean is not None:
+            values = values + residuals.mean
         out = np.full((1 if level is None else len(PREDICTION_COLUMNS), *values.shape[1:]), np.nan)
         out[0] = values.mean(axis=0)
         if level is not None:
             if task.new is not None:
                 if task.new is not task.expected:
                     eta = _predictor(task, task.new, block)
-                values = task.new_response.draw(eta, task.new.flat, block, rng)
+                if residuals is None:
+                    values = task.new_response.draw(eta, task.new.flat, block, rng)
+                else:
+                    mean = 0.0 if residuals.mean is None else residuals.mean
+                    values = eta + mean + residuals.sd * rng.standard_normal(eta.shape)
                 if task.response.trials is not None and task.kind != "count":
                     values = values / task.response.trials[block]  # shares, as expected ones are
             found = credible_interval(values, level, kind)
@@ -384,12 +409,14 @@ def response_draws(
     fit: PosteriorFit, flat: FlatDraws, rng: np.random.Generator, *, some_missing: bool = False
 ) -> FloatArray:
     """Draw one response of every row with each draw, shape (S, n); NaN for some if allowed."""
-    response, X = response_of(fit), fit.design.X[:, fit.kept]
     out = np.empty((flat.n_draws, fit.nobs))
+    X, is_correlated = fit.design.X[:, fit.kept], fit.design.residual is not None
+    response = None if is_correlated else response_of(fit)
     for rows in row_blocks(flat.n_draws, fit.nobs):
-        eta = fitted_predictor(flat, fit.design, X, rows)
-        out[:, rows] = response.draw(eta, flat, rows, rng, some_missing=some_missing)
-    return out
+        out[:, rows] = eta = fitted_predictor(flat, fit.design, X, rows)
+        if response is not None:
+            out[:, rows] = response.draw(eta, flat, rows, rng, some_missing=some_missing)
+    return out + residual_draws(fit.spec, flat).drawn(rng) if is_correlated else out
 
 
 def expected_response(fit: PosteriorFit) -> FloatArray:
@@ -405,6 +432,9 @@ def expected_response(fit: PosteriorFit) -> FloatArray:
 
 def mean_residuals(fit: PosteriorFit, kind: ResidualKind) -> FloatArray:
     """Posterior mean of a kind of residuals of every row, shape (n,)."""
+    is_correlated = fit.design.residual is not None
+    if is_correlated or (kind == "normalized" and fit.spec.has_residual_structure):
+        return structured_mean_residuals(fit, kind)
     if kind == "deviance":
         check_no_formulas(fit.design, "residuals(kind='deviance')")
     response, X = response_of(fit), fit.design.X[:, fit.kept]
@@ -418,9 +448,18 @@ def mean_residuals(fit: PosteriorFit, kind: ResidualKind) -> FloatArray:
 
 
 def log_likelihood(fit: PosteriorFit) -> FloatArray:
-    """Pointwise log-likelihood of every draw, shape (C, D, n)."""
-    response, X = response_of(fit), fit.design.X[:, fit.kept]
-    flat = flat_draws(fit.draws, fit.design)
+    """Pointwise log-likelihood of every draw, shape (C, D, n).
+
+    Of correlated residuals that of each row given all others (``bayes/residual_draws.py``).
+    """
+    X, flat = fit.design.X[:, fit.kept], flat_draws(fit.draws, fit.design)
+    if fit.design.residual is not None:
+        residuals, y, found = residual_draws(fit.spec, flat), fit.design.y, []
+        for at in draw_blocks(flat.n_draws, fit.nobs):
+            eta = fitted_predictor(flat.take(at), fit.design, X, slice(None))
+            found.append(residuals.log_densities(y - eta, at))
+        return np.concatenate(found).reshape(fit.n_chains, -1, fit.nobs)
+    response = response_of(fit)
     parts = [
         response.log_density(fitted_predictor(flat, fit.design, X, rows), flat, rows)
         for rows in row_blocks(flat.n_draws, fit.nobs)

@@ -33,6 +33,7 @@ from hierbayes.results.idata import (
     parameter_variables,
 )
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.visit_correlations import matrix_variable
 
 if TYPE_CHECKING:
     from xarray import Dataset, DataTree
@@ -58,7 +59,8 @@ def datatree(
 
     for group in groups:
         check_option("groups", group, RequestedGroup)
-        check_independent(fit.design, f"idata with {group!r}")
+        if group == "prior":
+            check_independent(fit.design, f"idata with {group!r}")
     rng = random_generator(random_seed)
     labels = labels_of(fit.design, fit.kept, fit.spec.kept_of)
     found: dict[str, xr.Dataset | xr.DataTree] = {}
@@ -97,8 +99,6 @@ def _own_groups(fit: PosteriorFit, labels: Labels) -> "dict[str, Dataset]":
             variables[name] = (dims, levels_on_request(value))
     found = {"posterior": dataset(variables, labels, attrs=_attrs(fit))}
     found["sample_stats"] = dataset(stats, labels)
-    if fit.design.residual is not None:  # rows have no likelihoods of their own
-        return found | data_groups(labels)
     if not fit.design.keeps_rows:
         return found | {"log_prior": dataset(log_prior(fit, labels), labels)}
     if fit.n_draws * fit.nobs <= LARGEST and fit.response_family.log_density is not None:
@@ -115,7 +115,9 @@ def _log_prior(
     found: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
     for key, values in log_prior_variables(draws, design, priors).items():
         kind, _, factor = key.partition("|")
-        if not factor:
+        if key in draws.family or key == matrix_variable(design):  # of residuals
+            found[key] = ((*SAMPLE, f"{key}_dim")[: values.ndim], values)
+        elif not factor:
             own = COEF if kind == "beta" else f"{kind}_dim"
             found[kind] = ((*SAMPLE, own)[: values.ndim], values)
         elif kind == "sd":

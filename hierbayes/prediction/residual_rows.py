@@ -23,14 +23,14 @@ class ResidualRows:
 
     Attributes
     ----------
-    fit : LinearFit
+    fit : whose design has the series
     D : array, shape (m, G), columns of log sds
     known : array, shape (m,), what sds are besides: by weights and an offset
     series : array, shape (m,), series of the design that say something of them; negative without
     place : array, shape (m,), time or visit
     """
 
-    fit: LinearFit
+    fit: FitTables
     D: FloatArray
     known: FloatArray
     series: IntArray
@@ -38,14 +38,15 @@ class ResidualRows:
 
     def given(self, phi: FloatArray) -> Conditional:
         """Return weights (m, n) of the rows fitted, and variances (m,) over sigma^2."""
-        found, m = self.fit.spec.residuals, self.place.size
-        placed = PlacedRows(
-            number=self.fit.nobs + np.arange(m),
-            series=self.series,
-            place=self.place,
-            sd=np.exp(self.D @ phi[: found.structure.n_spreads]) * self.known,
-        )
-        return conditional(found, phi, placed)
+        found = self.fit.spec.residuals
+        sd = np.exp(self.D @ phi[: found.structure.n_spreads]) * self.known
+        return conditional(found, phi, self.placed(sd))
+
+    def placed(self, sd: FloatArray) -> PlacedRows:
+        """Return the rows in their series, with sds (m,) over sigma."""
+        m = self.place.size
+        number = self.fit.nobs + np.arange(m)
+        return PlacedRows(number=number, series=self.series, place=self.place, sd=sd)
 
 
 def check_series(fit: FitTables, asked: Any) -> None:
@@ -53,7 +54,7 @@ def check_series(fit: FitTables, asked: Any) -> None:
     if asked.series == "new":
         return
     given = "series='observed'"
-    if not isinstance(fit, LinearFit) or fit.design.residual is None:
+    if fit.design.residual is None:
         raise OptionError(f"{given} is of models whose residuals are correlated, by residual=.")
     if asked.newdata is None:
         raise OptionError(
@@ -67,13 +68,13 @@ def check_series(fit: FitTables, asked: Any) -> None:
 
 
 def residual_rows_of(
-    fit: LinearFit, rows: NewRows, newdata: Any, precisions: FloatArray | None, *, observed: bool
+    fit: FitTables, rows: NewRows, newdata: Any, precisions: FloatArray | None, *, observed: bool
 ) -> ResidualRows:
     """Place the rows of a prediction in their series.
 
     Parameters
     ----------
-    fit : LinearFit
+    fit : LinearFit or PosteriorFit
         Whose residuals have a structure.
     rows : laid out for the mean
     newdata : that they come from; None for the rows used
@@ -112,7 +113,7 @@ def residual_rows_of(
     return ResidualRows(fit=fit, D=D / found.scale, known=known, series=codes, place=place)
 
 
-def _check_levels(fit: LinearFit, rows: NewRows, codes: IntArray) -> None:
+def _check_levels(fit: FitTables, rows: NewRows, codes: IntArray) -> None:
     """Raise DataError where a row and its series are of different levels."""
     series = fit.spec.residuals.series
     assert series is not None

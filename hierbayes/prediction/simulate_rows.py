@@ -20,6 +20,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import FlatDraws, flat_draws, linear_predictor, row_blocks
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.bayes.response import Response, observed_response
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import NewRows
@@ -67,7 +68,9 @@ def simulate_rows(
     check_option("groups", groups, SimulatedGroups)
     if fit.response_family.draw is None and not fit.response_family.is_ordinal:
         raise no_responses(fit.response_family)
-    if newdata is not None and isinstance(fit, LinearFit) and fit.residual is not None:
+    is_correlated = fit.design.residual is not None
+    of_fit = isinstance(fit, LinearFit) and fit.residual is not None
+    if newdata is not None and (is_correlated or of_fit):
         raise unknown_residuals("simulate(newdata=)")
     rng = random_generator(random_seed)
     flat = _parameters(fit, nsim, rng)
@@ -79,19 +82,21 @@ def simulate_rows(
     names = tuple(factor.name for factor in fit.design.factors)
     effects = effects_of_levels(flat, rows, chosen=names, new_levels="sample", rng=rng)
     response, missing = _response(fit, newdata, rows)
-    if isinstance(fit, PosteriorFit) and fit.design.formulas:
+    if isinstance(fit, PosteriorFit) and fit.design.formulas and not is_correlated:
         own = formulas_of_rows(fit, flat, newdata, groups=None, new_levels="sample", rng=rng)
         response, missing = replace(response, formulas=own.rows), missing | own.missing
     X, out = rows.X[:, fit.kept], np.empty((nsim, rows.X.shape[0]))
     for block in row_blocks(nsim, X.shape[0]):
         eta = linear_predictor(effects.flat, X, effects.factors, offset=rows.offset, rows=block)
-        if isinstance(fit, LinearFit) and fit.residual is not None:
+        if is_correlated or of_fit:
             out[:, block] = eta  # residuals are drawn by series, below
             continue
         out[:, block] = response.draw(eta, effects.flat, block, rng, some_missing=some_missing)
     if isinstance(fit, LinearFit) and fit.residual is not None:
         numbers = rng.normal(size=(out.shape[1], nsim)) * np.ravel(effects.flat.sigma)
         out += coloured(fit.spec.residuals, fit.residual.phi, numbers).T
+    elif is_correlated:
+        out += residual_draws(fit.spec, effects.flat).drawn(rng)
     out[:, effects.missing | missing] = np.nan
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
         assert response.trials is not None

@@ -25,6 +25,7 @@ from hierbayes.options import (
     PredictionType,
     ResidualKind,
     RowsShown,
+    SeriesRows,
     SimulatedGroups,
     check_option,
 )
@@ -589,12 +590,12 @@ class PosteriorFit(FitTables):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "deviance", "working"}
+        kind : {"response", "pearson", "deviance", "working", "normalized"}
             As of a likelihood fit, at the expected response, parameters and random effects of each
             draw, then averaged. "response" is observed minus the posterior mean of the expected
             response; of Gaussian models "pearson" and "deviance" are that times the root of the
             precision weights. Where a further parameter has a formula "pearson" is divided by the
-            sd of each row.
+            sd of each row. "normalized" is of models with ``residual=`` or ``sigma=``.
         rows : {"used", "all"}
             As of a likelihood fit.
 
@@ -613,8 +614,13 @@ class PosteriorFit(FitTables):
         True
         """
         check_option("kind", kind, ResidualKind)
-        is_linear = self.response_family.is_linear and not self.design.formulas
-        if kind == "response" or is_linear:
+        is_plain = self.response_family.is_linear and not self.design.formulas
+        if kind == "normalized" and not self.spec.has_residual_structure:
+            raise OptionError(
+                "residuals(kind='normalized') of a posterior is of models with residual= or with "
+                "sigma= without bars."
+            )
+        if kind == "response" or (is_plain and self.design.residual is None):
             return super().residuals(kind, rows)
         values = verbs.ask(self, "residuals", kind)
         return self._in_rows(values, "residual", rows)
@@ -670,7 +676,13 @@ class PosteriorFit(FitTables):
         return verbs.ask(self, "datatree", groups, random_seed)
 
     def log_likelihood(self) -> FloatArray:
-        """Pointwise log-likelihood given all parameters, shape (chains, draws, rows)."""
+        """Pointwise log-likelihood given all parameters, shape (chains, draws, rows).
+
+        Of correlated residuals the log density of each row given all other rows, as in brms: those
+        of a series do not add up to its joint density.
+
+        Source: Buerkner, Gabry & Vehtari (2021), Computational Statistics 36:1243.
+        """
         return np.asarray(verbs.ask(self, "log_likelihood"))
 
     @overload
@@ -682,6 +694,7 @@ class PosteriorFit(FitTables):
         groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
         trials: Any = ...,
+        series: SeriesRows = ...,
         **options: Unpack[PredictionOptions],
     ) -> pd.Series: ...
     @overload
@@ -693,6 +706,7 @@ class PosteriorFit(FitTables):
         groups: str | Iterable[str] = ...,
         kind: IntervalKind = ...,
         trials: Any = ...,
+        series: SeriesRows = ...,
         **options: Unpack[PredictionOptions],
     ) -> PredictionTable: ...
     def predict(
@@ -707,6 +721,7 @@ class PosteriorFit(FitTables):
         type: PredictionType = "response",
         trials: Any = None,
         random_seed: Any = None,
+        series: SeriesRows = "new",
     ) -> pd.Series | PredictionTable:
         """Posterior means of predictions for the rows used or for new data; rows in = rows out.
 
@@ -733,6 +748,9 @@ class PosteriorFit(FitTables):
             Of new rows of a binomial model, where their columns do not say.
         random_seed : int, Generator or SeedSequence
             For new levels and new responses; rows with the same new level share their draws.
+        series : {"new", "observed"}
+            Of a model with ``residual=``: whether new rows are of series of their own, or of the
+            series observed, whose residuals then say what is expected of them: as of a REML fit.
 
         Returns
         -------
@@ -758,6 +776,7 @@ class PosteriorFit(FitTables):
             type=type,
             trials=trials,
             random_seed=random_seed,
+            series=series,
         )
         return verbs.ask(self, "predict", request)
 

@@ -22,13 +22,15 @@ KNOWN = frozenset(
 )  # fmt: skip
 
 
-# Of posteriors: what reads draws of parameters, and no responses.
+# Of posteriors.
 OF_POSTERIORS = frozenset(
     {
         "fit.summary", "fit.tidy", "fit.fixef", "fit.vcov", "fit.varcorr", "fit.ranef",
         "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.coef_sd", "fit.fitted", "fit.parameters",
         "fit.to_datatree", "fit.tidy_draws", "fit.diagnostics", "hb.confint", "fit.hypothesis",
-        "hb.bayes_factor",
+        "hb.bayes_factor", "fit.save", "result.save", "fit.log_likelihood", "fit.predict",
+        "fit.simulate", "fit.residuals", "fit.augment", "fit.contrast", "fit.glance", "fit.refit",
+        "fit.update",
     }
 )  # fmt: skip
 

@@ -176,6 +176,8 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
         for parameter in spec.family.further_parameters
         if parameter.name not in about
     }
+    if spec.design.residual is not None:
+        of_family |= dict.fromkeys(spec.residuals.own_names, ())
     shapes = _shapes(spec.design) | {"family": of_family}
     if "effects_seed" in specification:
         if len(spec.design.factors) != 1:

@@ -1,65 +1,229 @@
-"""Residuals of posteriors: those of a likelihood fit at each draw, averaged over the draws."""
+"""Rows of posteriors whose residuals are correlated or of unequal variance, by dense Gaussians."""
 
-import warnings
-from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hierbayes as hb
-from hierbayes.families.builtin import FAMILIES
-from tests.likelihood.glmm_cases import table
-from tests.results.posteriors import posterior_at
+from hierbayes.bayes.posterior import posterior_fit
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.bayes.residual_draws import residual_draws
+from hierbayes.gaussian.residual.root import through_root
+from hierbayes.results.draws import PosteriorDraws
 
-CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
-KINDS = ("response", "pearson", "deviance", "working")
-SMOOTH = [
-    family for family in FAMILIES.values() if family.is_smooth and family.log_density is not None
-]
+FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
+CASES = {
+    "ar1": ("distance ~ age + (1 | Subject)", "ar1(occasion | Subject)", "~ Sex"),
+    "car1": ("distance ~ age", "car1(age | Subject)", None),
+    "cs": ("distance ~ age + (1 | Half)", "cs(1 | Subject)", "~ Sex"),
+    "us": ("distance ~ age", "us(age | Subject)", None),
+}
+NEW = [2, 5, 6, 7, 12, 16, 17, 18, 19, 33]  # the first, inner and last rows of series, or all
+SHOWN = [0, 7, 19]  # draws
 
 
-@pytest.mark.parametrize("family", SMOOTH, ids=str)
-def test_at_the_estimates_they_are_those_of_the_fit(family):
-    link = "log" if family.link.may_have_no_mean or family.name == "gaussian" else family.link.name
-    data = table(family.name, link)
-    data["y"] += float(family.is_ordinal)
-    response = "cbind(y, failures)" if family.counts_trials else "y"
-    weights = {"weights": np.linspace(1, 3, len(data))} if family.name == "gaussian" else {}
-    if family.name == "gaussian":
-        data["y"] = np.abs(data["y"]) + 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", hb.HierBayesWarning)
-        fit = hb.glmer(f"{response} ~ x + (1 | g)", data, family.name, link=link, **weights)
-    post = posterior_at(fit)
-    for kind in KINDS:
-        try:
-            expected = fit.residuals(kind)
-        except hb.NotSupportedError as error:
-            with pytest.raises(hb.NotSupportedError, match="no formula for the variance") as found:
-                post.residuals(kind)
-            assert str(found.value) == str(error)
+@lru_cache
+def rows() -> pd.DataFrame:
+    data = pd.read_csv(FOLDER / "orthodont.csv").iloc[:48]
+    number = pd.factorize(data["Subject"])[0]
+    rng = np.random.default_rng(1)
+    sex = np.where(number % 2, "a", "b")
+    return data.assign(
+        Half=[f"h{j}" for j in number % 5], Sex=sex, w=rng.uniform(0.5, 2, len(data))
+    )
+
+
+@lru_cache
+def drawn(case: str):
+    """A posterior of numbers made up: nothing here depends on how they were sampled."""
+    formula, residual, sigma = CASES[case]
+    given = {"residual": residual, "sigma": sigma, "weights": "w"}
+    spec = hb.Model(formula, rows().drop(NEW), **given).spec
+    rng, found, size = np.random.default_rng(2), spec.residuals, (2, 10)
+    phi = 0.4 + 0.3 * rng.normal(size=(20, found.structure.size))
+    values = dict(zip(found.names, found.values(phi).T.reshape(-1, *size), strict=True))
+    log_sigma, formulas = 0.5 + 0.1 * rng.normal(size=size), {}
+    if sigma is not None:
+        beta = np.stack([log_sigma, values.pop("sigma_Sexb")], axis=-1)
+        formulas["sigma"] = PosteriorDraws(
+            beta=beta, sigma=None, sd={}, corr={}, b={}, sampler="nuts"
+        )
+    factors = spec.design.factors
+    draws = PosteriorDraws(
+        beta=np.array([17, 0.7]) + rng.normal(size=(*size, 2)) * [1, 0.05],
+        sigma=None if formulas else np.exp(log_sigma),
+        sd={f.name: np.exp(0.1 * rng.normal(size=(*size, 1))) for f in factors},
+        corr={},
+        b={f.name: rng.normal(size=(*size, f.levels.size, 1)) for f in factors},
+        family=values,
+        formulas=formulas,
+        sampler="nuts",
+    )
+    settings = {"draws": 10, "chains": 2, "tune": 0, "sampler": "nuts"}
+    return posterior_fit(spec, draws, settings=settings, findings=())
+
+
+def covariance(case: str, post, draw: int) -> np.ndarray:
+    """Residual covariance of all rows in a draw, in full."""
+    data, named = rows(), {k: v.ravel()[draw] for k, v in post.residual_draws.items()}
+    subject, age = pd.factorize(data["Subject"])[0], data["age"].to_numpy(float)
+    same, gap = subject[:, None] == subject, np.abs(age[:, None] - age)
+    sd, C = 1 / np.sqrt(data["w"].to_numpy()), np.eye(age.size)
+    sd = sd * (1.0 if post.draws.sigma is None else post.draws.sigma.ravel()[draw])
+    for name, value in named.items():
+        if name == "sigma_(Intercept)":
+            sd = sd * np.exp(value)
+        elif name == "sigma_Sexb":
+            sd = sd * np.exp(value * (data["Sex"] == "b").to_numpy())
+        elif name.startswith("sigma_age"):
+            sd = sd * np.exp(value * (age == float(name.removeprefix("sigma_age"))))
+        elif case in ("ar1", "car1"):
+            C = np.where(same, value ** (gap / (2 if case == "ar1" else 1)), 0.0)
+        elif case == "cs":
+            C = np.where(same, value + (1 - value) * np.eye(age.size), 0.0)
         else:
-            np.testing.assert_allclose(post.residuals(kind), expected, rtol=1e-7, atol=1e-9)
+            pair = name.removeprefix("cor_").removesuffix("|Subject").replace("age", "")
+            a, b = map(float, pair.split("."))
+            there = (age[:, None] == a) & (age == b)
+            C = np.where(same & (there | there.T), value, C)
+    return C * sd[:, None] * sd
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_they_are_means_over_the_draws(kind):
-    fit = hb.glmer(CBPP, hb.load_dataset("cbpp"))
-    post = posterior_at(fit, 2)
-    beta = fit.beta + np.array([[[0.2], [-0.6]]])
-    mixed = replace(post, draws=replace(post.draws, beta=beta))
-    singly = [
-        replace(post, draws=replace(post.draws, beta=np.repeat(beta[:, [k]], 2, axis=1)))
-        for k in (0, 1)
-    ]
-    average = (singly[0].residuals(kind) + singly[1].residuals(kind)) / 2
-    np.testing.assert_allclose(mixed.residuals(kind), average, rtol=1e-12)
-    assert mixed.residuals(kind).index.equals(fit.residuals(kind).index)
+def predictors(post, draw: int) -> np.ndarray:
+    """Linear predictor of all rows in a draw; effects of levels without rows are zero."""
+    data = rows()
+    found = (
+        np.column_stack([np.ones(len(data)), data["age"]]) @ post.draws.beta.reshape(-1, 2)[draw]
+    )
+    for factor in post.design.factors:
+        b = post.draws.b[factor.name].reshape(-1, factor.levels.size)[draw]
+        found = found + data[factor.name].map(dict(zip(factor.levels, b, strict=True))).fillna(0)
+    return np.asarray(found)
 
 
-def test_of_proportions_they_are_those_of_counts():
-    data = hb.load_dataset("cbpp").assign(share=lambda d: d["incidence"] / d["size"])
-    counts = posterior_at(hb.glmer(CBPP, data))
-    shares = posterior_at(hb.glmer("share ~ period + (1 | herd)", data, weights="size"))
-    for kind in KINDS:
-        np.testing.assert_allclose(shares.residuals(kind), counts.residuals(kind), atol=1e-4)
+def split() -> tuple[np.ndarray, np.ndarray]:
+    new = np.isin(np.arange(len(rows())), NEW)
+    return np.flatnonzero(~new), np.flatnonzero(new)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_given_all_others_have_their_conditional_density(case: str) -> None:
+    post, (old, _) = drawn(case), split()
+    found = post.log_likelihood().reshape(-1, old.size)
+    for s in SHOWN:
+        K = np.linalg.inv(covariance(case, post, s)[np.ix_(old, old)])
+        e = (rows()["distance"].to_numpy() - predictors(post, s))[old]
+        for i in (0, 3, 11):
+            rest = np.delete(np.arange(old.size), i)
+            mean = -K[i, rest] @ e[rest] / K[i, i]
+            expected = -(np.log(2 * np.pi / K[i, i]) + (e[i] - mean) ** 2 * K[i, i]) / 2
+            assert found[s, i] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_residuals_drawn_have_the_covariance_of_each_draw(case: str) -> None:
+    post, (old, _) = drawn(case), split()
+    own = residual_draws(post.spec, flat_draws(post.draws, post.design))
+    eye = np.tile(np.eye(old.size), (post.n_draws, 1, 1))
+    root = through_root(own.found, own.phi, eye) * own.sds()[:, :, None]
+    for s in SHOWN:
+        R = covariance(case, post, s)[np.ix_(old, old)]
+        np.testing.assert_allclose(root[s] @ root[s].T, R, atol=1e-10)
+        np.testing.assert_allclose(
+            own.precision_times(R[None], slice(s, s + 1))[0], eye[s], atol=1e-8
+        )
+    a, b = (np.random.default_rng(3) for _ in range(2))
+    expected = (root @ a.standard_normal((post.n_draws, old.size, 1)))[:, :, 0]
+    np.testing.assert_allclose(own.drawn(b), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows_of_observed_series_are_predicted_given_these(case: str) -> None:
+    post, (old, new) = drawn(case), split()
+    options = {"series": "observed", "new_levels": "population"}
+    found = post.predict(rows().iloc[NEW], interval="confidence", **options)
+    means, variances = [], []
+    for s in range(post.n_draws):
+        V, eta = covariance(case, post, s), predictors(post, s)
+        c = np.linalg.solve(V[np.ix_(old, old)], V[np.ix_(old, new)])
+        means.append(eta[new] + c.T @ (rows()["distance"].to_numpy() - eta)[old])
+        variances.append(np.diag(V[np.ix_(new, new)] - c.T @ V[np.ix_(old, new)]))
+    np.testing.assert_allclose(found["prediction"], np.mean(means, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(found["se"], np.std(means, axis=0, ddof=1), rtol=1e-7)
+    single = post.predict(rows().iloc[NEW], **options)
+    np.testing.assert_allclose(single, found["prediction"], rtol=1e-12)
+    if post.design.factors:
+        return
+    table = post.predict(rows().iloc[NEW], interval="prediction", random_seed=1, **options)
+    assert "observed rows" in table.attrs["includes"]
+    apart = post.predict(rows().iloc[NEW], interval="prediction", random_seed=1)
+    own = [np.sqrt(np.diag(covariance(case, post, s))[new]) for s in range(post.n_draws)]
+    eta = np.array([predictors(post, s)[new] for s in range(post.n_draws)])
+    z = np.random.default_rng(1).standard_normal(eta.shape)
+    for given, values in (
+        (table, np.array(means) + np.sqrt(variances) * z),
+        (apart, eta + own * z),
+    ):
+        np.testing.assert_allclose(given["se"], values.std(axis=0, ddof=1), rtol=1e-7)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_posteriors_are_read_back_as_they_were(case: str, tmp_path: Path) -> None:
+    post = drawn(case)
+    post.save(tmp_path / "a.fit")
+    again = hb.load(tmp_path / "a.fit")
+    for name, value in post.residual_draws.items():
+        np.testing.assert_array_equal(again.residual_draws[name], value)
+    pd.testing.assert_frame_equal(again.simulate(2, 1), post.simulate(2, 1))
+
+
+def test_simulated_responses_are_correlated_within_series() -> None:
+    post = drawn("car1")
+    y = post.simulate(40, 1, groups="new").to_numpy() - post.fitted().to_numpy()[:, None]
+    after = np.flatnonzero(
+        post.design.rows.values and np.diff(pd.factorize(rows().drop(NEW)["Subject"])[0]) == 0
+    )
+    r = np.corrcoef(y[after].ravel(), y[after + 1].ravel())[0, 1]
+    assert r > 0.4  # of independent residuals 0.1
+
+
+def test_groups_of_draws_know_correlated_residuals() -> None:
+    post = drawn("us")
+    tree = post.to_datatree("posterior_predictive", random_seed=1)
+    assert tree["posterior_predictive"]["distance"].shape == (2, 10, 38)
+    np.testing.assert_array_equal(tree["log_likelihood"]["distance"], post.log_likelihood())
+    prior = tree["log_prior"]
+    R = tree["posterior"]["cor_us|Subject"].to_numpy()
+    density = np.log(np.linalg.det(R[0, 0]))  # of LKJ(2), up to its constant
+    own = prior["cor_us|Subject"].to_numpy()
+    assert own[0, 0] - own[0, 1] == pytest.approx(density - np.log(np.linalg.det(R[0, 1])))
+    assert {"sigma_age10", "sigma_age14", "beta"} <= set(prior)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_residuals_are_means_of_those_of_each_draw(case: str) -> None:
+    post, (old, _) = drawn(case), split()
+    normalized, pearson = np.zeros(old.size), np.zeros(old.size)
+    order = np.lexsort((rows()["age"].to_numpy()[old], rows()["Subject"].to_numpy()[old]))
+    for s in range(post.n_draws):
+        V = covariance(case, post, s)[np.ix_(old, old)][np.ix_(order, order)]
+        e = (rows()["distance"].to_numpy() - predictors(post, s))[old][order]
+        sigma = 1.0 if post.draws.sigma is None else post.draws.sigma.ravel()[s]
+        normalized[order] += np.linalg.solve(np.linalg.cholesky(V), e) / post.n_draws
+        pearson[order] += e / np.sqrt(np.diag(V)) * sigma / post.n_draws
+    np.testing.assert_allclose(post.residuals("pearson"), pearson, rtol=1e-9)
+    if case != "cs":  # whose root is the symmetric one
+        np.testing.assert_allclose(post.residuals("normalized"), normalized, rtol=1e-9)
+
+
+def test_refits_and_updates_keep_the_structure() -> None:
+    post = drawn("ar1")
+    options = {"draws": 100, "random_seed": 1, "sampler": "collapsed"}
+    other = post.refit(post.design.y[::-1].copy(), **options)
+    assert other.residual_names == post.residual_names
+    assert post.update(". ~ . - age", **options).spec.design.residual is not None
+    with pytest.raises(hb.OptionError, match="normalized"):
+        hb.Model("distance ~ age", rows()).sample(draws=100, random_seed=1).residuals("normalized")

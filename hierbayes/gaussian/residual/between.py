@@ -59,9 +59,16 @@ def covariance_between(
     found: DesignResiduals, phi: FloatArray, left: PlacedRows, right: PlacedRows
 ) -> FloatArray:
     """Covariances over sigma^2 between rows (..., a) and (..., b), shape (..., a, b)."""
+    correlation = correlations_between(found, phi[None], left, right)[0]
+    return np.asarray(correlation * left.sd[..., :, None] * right.sd[..., None, :])
+
+
+def correlations_between(
+    found: DesignResiduals, phi: FloatArray, left: PlacedRows, right: PlacedRows
+) -> FloatArray:
+    """Correlations between rows (..., a) and (..., b) at phi (T, d), shape (T, ..., a, b)."""
     left, right = left.beside(-1), right.beside(-2)
-    correlation = _within(found, phi, left, right)
-    return np.asarray(_masked(correlation, left, right) * left.sd * right.sd)
+    return _masked(_within(found, phi, left, right), left, right)
 
 
 def slopes_between(
@@ -93,18 +100,19 @@ def _masked(correlation: FloatArray, left: PlacedRows, right: PlacedRows) -> Flo
 def _within(
     found: DesignResiduals, phi: FloatArray, left: PlacedRows, right: PlacedRows
 ) -> FloatArray:
-    """Correlations as if all rows were of one series and no two the same."""
-    own, rest = found.structure.correlation, phi[None, found.structure.n_spreads :]
-    if isinstance(own, Serial):
-        gap = np.abs(left.place - right.place) / own.unit
-        return np.asarray(own.at_unit(rest)[0, 0] ** gap)
-    if isinstance(own, Exchangeable):
-        shape = np.broadcast_shapes(left.place.shape, right.place.shape)
-        return np.full(shape, own.correlations(rest)[0, 0])
+    """Correlations at phi (T, d) as if all rows were of one series and no two the same."""
+    own, rest = found.structure.correlation, phi[:, found.structure.n_spreads :]
+    shape = np.broadcast_shapes(left.place.shape, right.place.shape)
     if isinstance(own, Unstructured):
         i, j = left.place.astype(np.intp), right.place.astype(np.intp)
-        return np.asarray(own.matrices(rest)[0][i, j])
-    return np.zeros(np.broadcast_shapes(left.place.shape, right.place.shape))
+        return np.asarray(own.matrices(rest)[:, i, j])
+    if isinstance(own, Serial):
+        gap = np.abs(left.place - right.place) / own.unit
+        return np.asarray(own.at_unit(rest).reshape(-1, *[1] * gap.ndim) ** gap)
+    if isinstance(own, Exchangeable):
+        r = own.correlations(rest).reshape(-1, *[1] * len(shape))
+        return np.broadcast_to(r, (phi.shape[0], *shape))
+    return np.zeros((phi.shape[0], *shape))
 
 
 def _slopes_within(

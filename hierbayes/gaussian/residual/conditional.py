@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.gaussian.residual.between import PlacedRows, covariance_between, placed_rows
+from hierbayes.gaussian.residual.between import PlacedRows, correlations_between, placed_rows
 from hierbayes.gaussian.residual.correlation import Exchangeable, Serial
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 
@@ -44,42 +44,69 @@ def conditional(found: DesignResiduals, phi: FloatArray, new: PlacedRows) -> Con
     """
     from scipy.sparse import csr_array
 
-    observed = placed_rows(found, phi)
+    sd = placed_rows(found, phi).sd
     lefts, rights, values = [], [], []
     variance = new.sd**2
-    for rows, beside in _beside(found, observed, new):
-        at, there = new.take(rows[:, None]), observed.take(beside)
-        r = covariance_between(found, phi, at, there)[:, 0]
-        w = _weights(found, phi, there, r)
-        variance[rows] -= (w * r).sum(axis=1)
+    for part in given_observed(found, phi[None], new):
+        rows, beside = part.rows, part.beside
+        variance[rows] *= part.variance[0]
         lefts.append(np.repeat(rows, beside.shape[1]))
         rights.append(beside.ravel())
-        values.append(w.ravel())
+        values.append((part.weights[0] * new.sd[rows, None] / sd[beside]).ravel())
     none = np.empty(0, dtype=np.intp)
     entries = np.concatenate([*values, np.empty(0)])
     places = np.concatenate([*lefts, none]), np.concatenate([*rights, none])
-    shape = new.sd.size, observed.sd.size
-    return Conditional(
-        weights=csr_array((entries, places), shape=shape), variance=np.maximum(variance, 0.0)
-    )
+    shape = new.sd.size, sd.size
+    return Conditional(weights=csr_array((entries, places), shape=shape), variance=variance)
+
+
+@record
+class Given:
+    """Some new rows given observed ones at T points, all in units of their own sds.
+
+    Attributes
+    ----------
+    rows : array, shape (B,), new rows
+    beside : array, shape (B, m), the observed rows that say all of each
+    weights : array, shape (T, B, m), w of the module's header
+    variance : array, shape (T, B)
+    """
+
+    rows: IntArray
+    beside: IntArray
+    weights: FloatArray
+    variance: FloatArray
+
+
+def given_observed(found: DesignResiduals, phi: FloatArray, new: PlacedRows) -> Iterator[Given]:
+    """Yield what observed rows say of new ones at phi (T, d), some rows at a time.
+
+    A new row of which they say nothing is in none of the parts.
+    """
+    observed = placed_rows(found, phi[0])
+    for rows, beside in _beside(found, observed, new, n_points=phi.shape[0]):
+        at, there = new.take(rows[:, None]), observed.take(beside)
+        r = correlations_between(found, phi, at, there)[:, :, 0]
+        w = _weights(found, phi, there, r)
+        variance = np.maximum(1 - (w * r).sum(axis=2), 0.0)
+        yield Given(rows=rows, beside=beside, weights=w, variance=variance)
 
 
 def _weights(
     found: DesignResiduals, phi: FloatArray, there: PlacedRows, r: FloatArray
 ) -> FloatArray:
-    """Solve R_o w = r for rows (B, m) and their covariances r (B, m)."""
+    """Solve C_o w = r for rows (B, m) and their correlations r (T, B, m)."""
     own = found.structure.correlation
     if isinstance(own, Exchangeable):
-        c = float(own.correlations(phi[None, found.structure.n_spreads :])[0, 0])
-        scaled = r / there.sd
-        left = scaled.sum(axis=1, keepdims=True) * c / (1 + (r.shape[1] - 1) * c)
-        return np.asarray((scaled - left) / (1 - c) / there.sd)
-    R = covariance_between(found, phi, there, there)
-    return np.asarray(np.linalg.solve(R, r[..., None])[..., 0])
+        c = own.correlations(phi[:, found.structure.n_spreads :])[:, :, None]
+        left = r.sum(axis=2, keepdims=True) * c / (1 + (r.shape[2] - 1) * c)
+        return np.asarray((r - left) / (1 - c))
+    C = correlations_between(found, phi, there, there)
+    return np.asarray(np.linalg.solve(C, r[..., None])[..., 0])
 
 
 def _beside(
-    found: DesignResiduals, observed: PlacedRows, new: PlacedRows
+    found: DesignResiduals, observed: PlacedRows, new: PlacedRows, *, n_points: int
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Yield new rows (B,) and observed ones (B, m) that say all of them, some at a time."""
     inside = np.flatnonzero((new.series >= 0) & ~np.isnan(new.place))
@@ -98,7 +125,7 @@ def _beside(
         size = 1 + last - first
     for m in np.unique(size).tolist():
         some = np.flatnonzero(size == m)
-        step = max(1, AT_ONCE // (m * m))
+        step = max(1, AT_ONCE // (m * m * n_points))
         for at in range(0, some.size, step):
             part = some[at : at + step]
             yield inside[part], order[first[part, None] + np.arange(m)]

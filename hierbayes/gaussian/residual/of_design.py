@@ -48,6 +48,11 @@ class DesignResiduals:
     visits: int
     weights: FloatArray | None
 
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the parameters that are no coefficients of a formula of sigma."""
+        return self.names[self.scale.size - self.visits :]
+
     def values(self, phi: FloatArray) -> FloatArray:
         """Parameters (T, d) that are reported, from coordinates: log ratios and correlations."""
         G = self.structure.n_spreads
