@@ -17,7 +17,14 @@ from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.bayes.hierarchical import HierarchicalTarget, Places, hierarchical_target
 from hierbayes.bayes.hierarchical_kernel import AT, log_density, parameters_of
 from hierbayes.bayes.hierarchical_parameters import ParameterSpace
-from hierbayes.bayes.nuts import NEARER, NutsSettings, first_that_starts, nuts_findings, stats_of
+from hierbayes.bayes.nuts import (
+    NEARER,
+    NutsSettings,
+    every_sd,
+    first_that_starts,
+    nuts_findings,
+    stats_of,
+)
 from hierbayes.bayes.nuts_progress import Watch
 from hierbayes.bayes.whitening import whitened
 from hierbayes.design.design import Design
@@ -151,9 +158,6 @@ def _draws(
             design.formulas, target.spaces[1:], further, parts, strict=True
         )
     }
-    sds = dict(found.sd)
-    for name, own_draws in formulas.items():
-        sds |= {f"{factor} ({name})": sd for factor, sd in own_draws.sd.items()}
     shape = (settings.chains, settings.draws)
     family = {name: shared[:, at].reshape(*shape, *at.shape) for name, at in mean.family.items()}
     has_sigma = target.spaces[0].priors.sigma is not None
@@ -163,7 +167,7 @@ def _draws(
         family=family,
         formulas=formulas,
         sample_stats=stats,
-        findings=nuts_findings(stats, sds, settings),
+        findings=nuts_findings(stats, every_sd(found, formulas), settings),
         seconds=seconds,
     )
 

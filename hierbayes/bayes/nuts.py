@@ -89,8 +89,7 @@ def sample_nuts(
     design : Design
     settings : NutsSettings
     start : values of free variables (``free_values``); others start where PyMC puts them
-    family : names of the further parameters of the response family; formulas of others have
-        coefficients alone
+    family : names of the further parameters of the response family
     kernel : Kernel
         Needed for a marginal model: the random effects are then drawn afterwards, exactly, from
         their conditional distribution.
@@ -102,49 +101,59 @@ def sample_nuts(
     """
     began = time.perf_counter()
     rng = random_generator(settings.random_seed)
-    names = factor_variables([factor.name for factor in design.factors])
-    wanted = [
-        name
-        for stem in names.values()
-        for name in (f"sd_{stem}", f"corr_{stem}", f"b_{stem}")
-        if name in model.named_vars
-    ]
-    formulas = {name: f"{behind(name)}beta" for name in design.formulas}
-    single = ("beta", "sigma", *family, *formulas.values())
-    wanted += [name for name in single if name in model.named_vars]
+    predictors = [(design, ""), *((design.of(name), behind(name)) for name in design.formulas)]
+    wanted = [name for own, before in predictors for name in _variables(own, before)]
+    wanted += ["beta", "sigma", *family, *(f"{before}beta" for _, before in predictors[1:])]
+    wanted = [name for name in wanted if name in model.named_vars]
     watch = Watch()
     with progress_bar(lambda: watch.now, show=settings.progress) as shown:
         watch.callback = watch.look if shown else None
         tree = _sampled(model, wanted, settings, start or {}, rng=rng, watch=watch)
     posterior = {name: np.asarray(tree["posterior"][name]) for name in wanted}
     stats = stats_of(tree)
-    shape = (settings.chains, settings.draws)
-    sd = {name: posterior[f"sd_{stem}"] for name, stem in names.items()}
-    corr = {
-        name: posterior[f"corr_{stem}"]
-        for name, stem in names.items()
-        if f"corr_{stem}" in posterior
-    }
-    found = PosteriorDraws(
-        beta=posterior.get("beta", np.empty((*shape, 0))),
+    mean, *further = (_of_predictor(posterior, *own, settings) for own in predictors)
+    formulas = dict(zip(design.formulas, further, strict=True))
+    found = replace(
+        mean,
         sigma=posterior.get("sigma"),
-        sd=sd,
-        corr=corr,
-        b={name: posterior.get(f"b_{stem}", np.empty(0)) for name, stem in names.items()},
         family={name: posterior[name] for name in family if name in posterior},
-        formulas={
-            name: PosteriorDraws(
-                beta=posterior[beta], sigma=None, sd={}, corr={}, b={}, sampler="nuts"
-            )
-            for name, beta in formulas.items()
-        },
+        formulas=formulas,
         sample_stats=stats,
-        sampler="nuts",
-        findings=nuts_findings(stats, sd, settings),
+        findings=nuts_findings(stats, every_sd(mean, formulas), settings),
     )
     if kernel is not None and design.factors:
         found = replace(found, b=_effects(kernel, found, rng))
     return replace(found, seconds=time.perf_counter() - began)
+
+
+def _variables(design: Design, before: str) -> list[str]:
+    """Return the names that the random effects of a predictor may have, with their scales."""
+    stems = factor_variables([factor.name for factor in design.factors]).values()
+    return [f"{before}{part}_{stem}" for stem in stems for part in ("sd", "corr", "b")]
+
+
+def _of_predictor(
+    posterior: Mapping[str, FloatArray], design: Design, before: str, settings: NutsSettings
+) -> PosteriorDraws:
+    """Coefficients and random effects of one predictor, whose names begin with ``before``."""
+    names = factor_variables([factor.name for factor in design.factors])
+    corr = {name: f"{before}corr_{stem}" for name, stem in names.items()}
+    return PosteriorDraws(
+        beta=posterior.get(f"{before}beta", np.empty((settings.chains, settings.draws, 0))),
+        sigma=None,
+        sd={name: posterior[f"{before}sd_{stem}"] for name, stem in names.items()},
+        corr={name: posterior[own] for name, own in corr.items() if own in posterior},
+        b={name: posterior.get(f"{before}b_{stem}", np.empty(0)) for name, stem in names.items()},
+        sampler="nuts",
+    )
+
+
+def every_sd(mean: PosteriorDraws, formulas: Mapping[str, PosteriorDraws]) -> dict[str, FloatArray]:
+    """Return the sds of the random effects of the mean, and of further parameters, by name."""
+    found = dict(mean.sd)
+    for name, own in formulas.items():
+        found |= {f"{factor} ({name})": sd for factor, sd in own.sd.items()}
+    return found
 
 
 def _sampled(

@@ -23,7 +23,6 @@ from hierbayes.errors import DataError, NotSupportedError, OptionError, Sampling
 from hierbayes.families.mean_ends import mean_ends
 from hierbayes.families.parameter_formulas import (
     check_no_formulas,
-    check_sampled_residuals,
 )
 from hierbayes.gaussian.kernel import are_determined
 from hierbayes.gaussian.structures import UNSTRUCTURED
@@ -68,7 +67,6 @@ def sample(
     target_accept: float = 0.9,
 ) -> PosteriorFit:
     """Sample; the arguments are those of ``Model.sample``."""
-    check_sampled_residuals(spec.design, "Model.sample")
     settings: dict[str, Any] = {
         "draws": check_count("draws", draws),
         "chains": check_count("chains", chains),
@@ -203,7 +201,8 @@ def _start(spec: Specification) -> Any:
     try:  # what REML finds is no matter of the posterior
         fit: LikelihoodFit = verbs.ask(spec, "fit", "reml", quietly=True)
     except (DataError, NotSupportedError):
-        return start_from_priors(spec.design, priors)
+        # correlations of residuals start where PyMC puts them
+        return replace(start_from_priors(spec.design, priors), family={})
     sds, corrs = [], []
     for number, factor in enumerate(spec.design.factors):
         q = len(factor.columns)

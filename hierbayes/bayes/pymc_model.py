@@ -52,7 +52,6 @@ from hierbayes.design.design import Design
 from hierbayes.families.observations import check_supported, checked_observations
 from hierbayes.families.parameter_formulas import (
     check_no_formulas,
-    check_sampled_residuals,
     links_of,
 )
 from hierbayes.families.symbolic import Symbolic, tensor
@@ -138,7 +137,6 @@ def build_model(
     check_supported(design, family)
     if parameterization == "marginal" and not family.is_linear:
         raise not_supported("marginal-of-family", family=family.name)
-    check_sampled_residuals(design, "to_pymc")
     if parameterization == "marginal":
         check_unrelated(design, "parameterization='marginal'")
         check_no_formulas(design, "parameterization='marginal'")

@@ -156,15 +156,6 @@ def check_independent(design: Design, what: str) -> None:
         raise unknown_residuals(what)
 
 
-def check_sampled_residuals(design: Design, what: str) -> None:
-    """Refuse correlated residuals beside random effects in the formula of sigma."""
-    sigma = design.predictors.get("sigma")
-    if design.residual is not None and sigma is not None and sigma.factors:
-        raise unknown_residuals(
-            f"{what} with residual={design.residual.call!r} and random effects in sigma="
-        )
-
-
 def check_no_formulas(design: Design, what: str) -> None:
     """Refuse what does not know formulas of further parameters, where a model has such.
 

@@ -52,6 +52,11 @@ PATTERN_WORDS = {
     "ar1": "Their correlation falls with the number of steps between them, as a power",
     "toep": "Their correlation hangs on the number of steps between them",
 }
+BY_NUTS = (
+    "Residuals: correlated within series, {term}, beside random effects in the formula of sigma. "
+    "No cross-products hold these: NUTS samples the posterior, and each of its steps goes through "
+    "the rows."
+)
 STRUCTURES = {
     "nested": "Levels are eliminated block by block: one small Cholesky factor a level.",
     "crossed": (
@@ -146,6 +151,9 @@ def _passes(passes: Passes) -> list[str]:
 def _design_text(spec: Specification) -> str:
     if spec.has_residual_structure:
         return explain_text(spec.design, structure=_of_residuals(spec), family=spec.family)
+    if spec.design.residual is not None:
+        said = BY_NUTS.format(term=spec.design.residual.call)
+        return explain_text(spec.design, structure=said, family=spec.family)
     if not (spec.design.factors and spec.family.is_linear) or spec.design.formulas:
         return explain_text(spec.design, family=spec.family)
     kernel = spec.kernel("reml")

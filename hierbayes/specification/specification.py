@@ -24,7 +24,6 @@ from hierbayes.families.observations import checked_observations
 from hierbayes.families.parameter_formulas import (
     PARAMETERS,
     check_no_formulas,
-    check_sampled_residuals,
     unknown_residuals,
 )
 from hierbayes.formula.parser import formula_text
@@ -216,7 +215,6 @@ class Specification:
         """The priors of this model, the defaults and the user's."""
         if self.priors_given is not None:
             return self.priors_given
-        check_sampled_residuals(self.design, "Model.priors")
         from hierbayes.priors.model_priors import model_priors
 
         return model_priors(

@@ -2,15 +2,16 @@
 
 from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.linalg import block_diag
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
-from hierbayes.bayes import posterior
+from hierbayes.bayes import nuts, posterior
 from hierbayes.bayes.collapsed import target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope
 from hierbayes.bayes.structured_residuals import structured_residuals
@@ -202,6 +203,55 @@ def pymc_density(model: hb.Model):
     mode = Mode(linker="py", optimizer="fast_compile")
     logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
     return lambda values: float(logp(*(values[var.name] for var in built.value_vars)))
+
+
+def test_random_effects_in_sigma_stand_beside_correlated_residuals() -> None:
+    """Log densities in PyMC differ by that of the rows and the effects, where priors are flat."""
+    data = model("ar1").spec.table
+    own = hb.Model(
+        "distance ~ age + (1 | Subject)",
+        data,
+        sigma="~ Sex + (1 | Subject)",
+        residual="ar1(occasion | Subject)",
+    )
+    design, rng = own.spec.design, np.random.default_rng(4)
+    of_sigma, series = own.spec.design.of("sigma"), own.spec.residuals.series
+    codes, J = design.factors[0].codes, design.factors[0].levels.size
+    gap = np.abs(series.time[:, None] - series.time)
+    density, differences = pymc_density(own), []
+    for r in (0.4, -0.3):
+        b, s = rng.normal(size=J), rng.normal(scale=0.5, size=J)
+        values = {"beta": [17.0, 0.7], "sd_Subject": [1.0], "b_Subject": b[:, None]}
+        values |= {"sigma_beta": [0.3, 0.2], "sigma_sd_Subject": [0.5]}
+        values |= {"sigma_b_Subject": s[:, None], "cor_ar1|Subject": r}
+        found = density({name: np.array(value) for name, value in values.items()})
+        sd = np.exp(of_sigma.X @ [0.3, 0.2] + s[codes])
+        R = np.where(series.codes[:, None] == series.codes, r**gap, 0.0) * sd[:, None] * sd
+        expected = multivariate_normal.logpdf(design.y, design.X @ [17.0, 0.7] + b[codes], R)
+        differences.append(found - expected - norm.logpdf(b).sum() - norm.logpdf(s, 0, 0.5).sum())
+    assert differences[0] == pytest.approx(differences[1], abs=1e-8)
+    assert "ar1(occasion | Subject)" in own.explain()
+
+
+def test_draws_of_nuts_hold_the_effects_of_every_predictor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    effects = "distance ~ age + (1 | Subject)", {"sigma": "~ Sex + (1 | Subject)"}
+    own = hb.Model(effects[0], model("ar1").spec.table, **effects[1])
+    settings = nuts.NutsSettings(draws=3, tune=1, chains=2)
+    rng = np.random.default_rng(1)
+    J = own.spec.design.factors[0].levels.size
+    sizes = {"beta": 2, "sd_Subject": 1, "b_Subject": (J, 1)}
+    sizes |= {f"sigma_{name}": size for name, size in sizes.items()}
+    made = {name: rng.normal(size=(2, 3, *np.atleast_1d(size))) for name, size in sizes.items()}
+    monkeypatch.setattr(nuts, "_sampled", lambda *_, **__: {"posterior": made})
+    monkeypatch.setattr(nuts, "stats_of", lambda _: {"diverging": np.zeros((2, 3), dtype=bool)})
+    named = SimpleNamespace(named_vars=set(sizes))
+    found = nuts.sample_nuts(named, own.spec.design, settings)
+    for before, part in (("", found), ("sigma_", found.formulas["sigma"])):
+        np.testing.assert_array_equal(part.beta, made[f"{before}beta"])
+        np.testing.assert_array_equal(part.sd["Subject"], made[f"{before}sd_Subject"])
+        np.testing.assert_array_equal(part.b["Subject"], made[f"{before}b_Subject"])
 
 
 @pytest.mark.parametrize("name", MODELS)
