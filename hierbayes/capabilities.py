@@ -878,6 +878,17 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="exact-test-residuals",
+        feature="The exact test beside correlated or unequal residuals",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "The exact test needs residuals that are independent and of one sd, up to known "
+            "weights: of others, whose parameters are estimates, the null distribution is not "
+            "known. hb.pb_test compares the model with the one without the term by parametric "
+            "bootstrap."
+        ),
+    ),
+    Limit(
         key="exact-test-size",
         feature="The exact test of very many levels",
         kinds=LIKELIHOOD,

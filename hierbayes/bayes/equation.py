@@ -3,6 +3,12 @@
 import re
 
 from hierbayes.arrays import IntArray
+from hierbayes.bayes.residual_equation import (
+    correlation_line,
+    correlation_symbol,
+    prior_symbol,
+    visits_part,
+)
 from hierbayes.design.design import Design
 from hierbayes.families.family import Family
 from hierbayes.families.parameter_formulas import ParameterLink, links_of
@@ -10,6 +16,7 @@ from hierbayes.formula.functions import PATTERNS
 from hierbayes.gaussian.patterned import Patterned, check_patterned
 from hierbayes.gaussian.structures import structure
 from hierbayes.priors.model_priors import ModelPriors
+from hierbayes.priors.residual_priors import residual_parameters
 from hierbayes.specification.specification import Specification
 
 CUT = "\\alpha_k"
@@ -21,6 +28,8 @@ def equation(spec: Specification) -> str:
     design, kept, priors, family = spec.design, spec.kept_columns, spec.priors, spec.family
     check_patterned(design, "latex")
     label = _text(design.formula.response_label)
+    term = design.residual
+    visit = visits_part(term, _text) if term is not None and term.word == "us" else ""
     lines = [f"{label}_i &\\sim {_response(design, family)}"]
     if family.is_ordinal:
         lines += _categories(label, family)
@@ -31,10 +40,21 @@ def equation(spec: Specification) -> str:
         left = f"\\operatorname{{{link.scale}}}({symbol}_i)"
         own = _predictor_lines(design.of(name), spec.kept_of[name], priors.formulas[name], left)
         lines += [_in_formula(line, symbol) for line in own]
+        if name == "sigma" and visit:
+            lines[len(lines) - len(own)] += f" + {visit}"
+    if visit and "sigma" not in design.formulas:
+        lines.append(f"\\operatorname{{log}}(\\sigma_i) &= \\log \\sigma + {visit}")
     if priors.sigma is not None:
         lines.append(f"\\sigma &\\sim {_law(priors.sigma)}")
+    if term is not None:
+        lines.insert(1, correlation_line(term, label, _text))
+    if term is not None and priors.visits is not None:
+        matrix = correlation_symbol("us", term.group, _text)
+        lines.append(f"{matrix} &\\sim \\operatorname{{LKJ}}({priors.visits:.4g})")
+    own_names = {p.name for p in residual_parameters(design)}
     for name, prior in priors.family.items():
         symbol = CUT if family.is_ordinal else _text(name)
+        symbol = prior_symbol(name, _text) if name in own_names else symbol
         lines.append(f"{symbol}{_centre(kept) if family.is_ordinal else ''} &\\sim {_law(prior)}")
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
@@ -88,7 +108,8 @@ def _response(design: Design, family: Family) -> str:
     if not family.weighs_sigma:
         given = ",\\ ".join(["\\mu_i", *further])
         return f"\\operatorname{{{family.heading}}}({given})"
-    variance = "\\sigma_i^2" if "sigma" in by_row else "\\sigma^2"
+    has_visits = design.residual is not None and design.residual.word == "us"
+    variance = "\\sigma_i^2" if "sigma" in by_row or has_visits else "\\sigma^2"
     if design.known_sd is not None:
         variance = "s_i^2"
     elif design.weights is not None:

@@ -15,20 +15,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from hierbayes.arrays import BoolArray, FloatArray
+from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.calls import checked_call
 from hierbayes.capabilities import not_supported
 from hierbayes.checks.row_influence import row_influence
 from hierbayes.design.design import GroupingFactor
-from hierbayes.errors import DataError, OptionError
+from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.products import products_of
+from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import Refitter
 from hierbayes.likelihood.lmm import fit_lmm
+from hierbayes.likelihood.residual_search import search_design
 from hierbayes.options import check_flag
 from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
@@ -41,6 +44,15 @@ LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction ha
 MOST_LEVELS = 500  # a refit each
 
 
+@record(kw_only=False)
+class Levels:
+    """What is left out in turn: its name, labels (J,), and the one of each row (n,)."""
+
+    name: str
+    levels: npt.NDArray[Any]
+    codes: IntArray
+
+
 @checked_call("hb.influence")
 def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = False) -> ResultTable:
     """Say what each level of a grouping factor, or each row, does to the estimates.
@@ -49,7 +61,8 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
     ----------
     fit : LikelihoodFit
     group : grouping factor, each level of which is left out in turn by a refit; the one with the
-        fewest levels unless said
+        fewest levels unless said. Of correlated residuals, ``residual=``, also what makes their
+        series, and that where there are no random effects
     rows : bool
         Every row instead, at the estimates of theta, without refitting: lme4's ``hatvalues``,
         ``rstudent`` and ``cooks.distance``.
@@ -64,7 +77,10 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
         ``cooks.distance``, which counts the leverage of the random effects), ``covratio`` (of the
         fixed effects' covariance matrix without the row), and ``dfbetas[Days]`` of each
         coefficient (how far it moves without the row, in its standard errors). Exact at the theta
-        of the fit; of a generalised fit one step towards the estimates without the row.
+        of the fit, and of what residuals have beside sigma; of a generalised fit one step towards
+        the estimates without the row. Beside correlated residuals a row leaves a gap in its
+        series; studentised residuals are from what all other rows predict, those of its series
+        too, and ``cooks_distance_conditional``, which takes rows for independent, is NaN.
 
         Of levels: index the levels; columns ``n`` (rows left out), ``cooks_distance``, and per
         parameter (by lme4's names: sds, correlations, sigma, fixed effects) its value without the
@@ -91,7 +107,7 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
         if group is not None:
             raise OptionError("rows=True looks at each row and group= at levels; give one of them.")
         return result_table(row_influence(fit), "influence")
-    factor = fit.design.factors[_position(fit, group)]
+    factor = _levels_of(fit, group)
     J = factor.levels.size
     if J > MOST_LEVELS:
         raise not_supported("influence-size", factor=factor.name, levels=J, most=MOST_LEVELS)
@@ -113,11 +129,14 @@ def influence(fit: LikelihoodFit, group: str | None = None, *, rows: bool = Fals
     return result_table(table, "influence", attrs=known_too)
 
 
-def _linear(fit: LinearFit, factor: GroupingFactor) -> FloatArray:
+def _linear(fit: LinearFit, factor: Levels) -> FloatArray:
     """Parameters (J, m) of a linear fit without each level."""
     J = factor.levels.size
     values = np.full((J, fit.undetermined_parameters.size), np.nan)
     for j in range(J):
+        if fit.residual is not None:
+            values[j] = _beside_residuals(fit, factor.codes != j)
+            continue
         found = _without(fit, factor.codes != j)
         if found is not None:
             theta, sigma, beta = found
@@ -125,7 +144,29 @@ def _linear(fit: LinearFit, factor: GroupingFactor) -> FloatArray:
     return values
 
 
-def _generalised(fit: GeneralisedFit, factor: GroupingFactor) -> FloatArray:
+def _beside_residuals(fit: LinearFit, kept: BoolArray) -> FloatArray:
+    """Parameters (m,) of the fit to some rows, residuals of the same structure; NaN without."""
+    none = np.full(fit.undetermined_parameters.size, np.nan)
+    part = fit.design.with_rows(kept)
+    part = part.with_mean(replace(part.mean, factors=tuple(map(_of_levels_present, part.factors))))
+    try:
+        residuals = residuals_of(part)
+        best = search_design(part, fit.method)
+    except (DataError, NotSupportedError, np.linalg.LinAlgError):
+        return none
+    found, anchor = best.found, best.found.kernel.products.anchor
+    if residuals.names != fit.residual_names or not np.array_equal(anchor.kept, fit.kept):
+        return none  # a stratum, a visit or a column has no rows left
+    return parameter_values(
+        fit,
+        found.theta[None],
+        np.array([float(found.at.sigma[0])]),
+        beta=(anchor.beta0 + anchor.x_basis @ found.at.beta[0])[None],
+        residual=residuals.values(best.phi[None]),
+    )[0]
+
+
+def _generalised(fit: GeneralisedFit, factor: Levels) -> FloatArray:
     """Parameters (J, m) of a generalised fit without each level: refits with rows left out."""
     own, J = optimum_of(fit), factor.levels.size
     kept = factor.codes[:, None] != np.arange(J)
@@ -158,18 +199,23 @@ def _squared_length(fit: LinearFit | GeneralisedFit, step: FloatArray) -> float:
     return float(along @ along)
 
 
-def _position(fit: LikelihoodFit, group: Any) -> int:
-    names = tuple(factor.name for factor in fit.design.factors)
+def _levels_of(fit: LikelihoodFit, group: Any) -> Levels:
+    """Find the levels to leave out: of a grouping factor, or series of correlated residuals."""
+    found = [Levels(own.name, own.levels, own.codes) for own in fit.design.factors]
+    series = fit.spec.residuals.series if fit.design.residual is not None else None
+    if series is not None and series.term.group not in [own.name for own in found]:
+        found.append(Levels(series.term.group, series.labels, series.codes))
+    names = tuple(own.name for own in found)
     if not names:
         raise not_supported("influence-without-levels")
     if group is None:
-        sizes = [factor.levels.size for factor in fit.design.factors]
-        return int(np.argmin(sizes))
+        own_factors = found[: len(fit.design.factors)] or found
+        return min(own_factors, key=lambda own: own.levels.size)
     if not isinstance(group, str) or group not in names:
         each = str(group).lower().rstrip("s") in ("row", "ob", "observation", "case")
         hint = "; rows=True looks at each row." if each else meant(str(group), names)
         raise OptionError(f"group={shown(group)} is not one of {', '.join(map(repr, names))}{hint}")
-    return names.index(group)
+    return found[names.index(group)]
 
 
 def _without(fit: LinearFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:

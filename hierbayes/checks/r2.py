@@ -58,7 +58,8 @@ def r2(
     R2
         ``marginal``: what the fixed part explains; ``conditional``: with the random effects.
         For random slopes their variance is averaged over the rows (Johnson, 2014). Without
-        random effects both are the same.
+        random effects both are the same. Where residual sds differ (``sigma=``, visits of
+        ``us``) the residual variance is its mean over the rows.
 
     Raises
     ------
@@ -98,7 +99,8 @@ def icc(
     -------
     Icc
         ``adjusted`` for the fixed part, ``unadjusted``, and ``by_group`` the part of each grouping
-        factor in the adjusted one.
+        factor in the adjusted one: of random effects alone. Beside them rows of a series may be
+        alike by the correlation of their residuals, which ``fit.varcorr()`` has.
 
     Raises
     ------
@@ -114,8 +116,14 @@ def icc(
     (0.937, {'cask:batch': 0.783, 'batch': 0.154})
     """
     if isinstance(fit, Fit) and fit.is_linear_model:
+        series = fit.design.residual
+        said = "" if series is None else (
+            f" How alike rows of {series.group} are is the correlation of residuals, which "
+            "fit.varcorr() has."
+        )  # fmt: skip
         raise DataError(
             f"{fit.formula_text} has no random effects, so rows have no groups to be alike in."
+            f"{said}"
         )
     found = share_estimates(
         fit, interval, level=level, nsim=nsim, random_seed=random_seed, purpose="icc"

@@ -7,7 +7,9 @@ With Sigma_f the covariance of the random effects of factor f and z_i its row of
     residual    sigma^2; on a link scale the variance the distribution of the response has there
 
 for one set of estimates or many (replicates of a bootstrap, posterior draws) at once. The offset
-is no part of it. With precision weights sigma^2 is that of a row of weight one.
+is no part of it. With precision weights sigma^2 is that of a row of weight one. Where residual sds
+follow a formula, or visits have their own, their variances are averaged over the rows, as those of
+random slopes are; a correlation of residuals within series is in none of the three.
 
 Source: Nakagawa & Schielzeth (2013), Methods Ecol. Evol. 4:133; Johnson (2014), Methods Ecol.
 Evol. 5:944 (random slopes); Nakagawa, Johnson & Schielzeth (2017), J. R. Soc. Interface 14:20170213
@@ -26,12 +28,14 @@ from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.products import covariance_shape
+from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.intervals.bootstrap import bootstrap
 from hierbayes.options import R2Interval, check_option
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.wording import shown
@@ -216,8 +220,22 @@ def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
     named = zip(parameters, values.T, strict=True)
     further = {parameter.name: value for parameter, value in named if parameter.kind == "further"}
     residual, _ = _residual_variance(fit, sigma, further)
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        residual = residual * _mean_square_sd(fit, values[:, kinds == "residual"])
     beta = values[:, kinds == "fixed"]
     return _shares(fit, beta=beta, covariances=covariances, residual=residual)
+
+
+def _mean_square_sd(fit: LinearFit, values: FloatArray) -> FloatArray:
+    """Mean over the rows of squared sds over the reference's, (S,), of parameters (S, d)."""
+    found = fit.spec.residuals
+    spread, G = found.structure.spread, found.structure.n_spreads
+    formula = fit.design.predictors.get(SIGMA)
+    offset = None if formula is None else formula.offset
+    square = np.ones(fit.nobs) if offset is None else np.exp(2 * offset)
+    share = np.bincount(spread.index, square, minlength=spread.D.shape[0]) / fit.nobs
+    log_sds = spread.D @ (values[:, :G] * found.scale).T
+    return np.asarray(share @ np.exp(2 * log_sds))
 
 
 def _covariances(flat: FlatDraws) -> list[FloatArray]:
@@ -254,9 +272,14 @@ def _known_variance(design: Design) -> float:
 def _gaussian_words(design: Design) -> str:
     if design.known_sd is not None:
         return "the mean of the known residual variances"
-    if design.weights is not None:
-        return "sigma^2, that of a row of weight 1"
-    return "sigma^2"
+    of = "" if design.weights is None else " of weight 1"
+    term = design.residual
+    words = f"sigma^2, that of a row{of}" if of else "sigma^2"
+    if SIGMA in design.formulas or (term is not None and term.word == "us"):
+        words = f"the mean over the rows{of} of their residual variances"
+    if term is not None:
+        words += f"; the correlation of residuals, {term.call}, is not counted"
+    return words
 
 
 def _residual_variance(

@@ -6,7 +6,6 @@ effects). Rows stay those of the fit, missing values elsewhere or not.
 Source: Chambers & Hastie (1992), Statistical Models in S, section 4.3.2.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,8 @@ from hierbayes.comparison.hypotheses import term_deletions
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.kernel import kernel_of
-from hierbayes.gaussian.residual.kernel import residual_kernel
-from hierbayes.gaussian.residual.of_design import residuals_of
-from hierbayes.gaussian.residual.products import residual_products
 from hierbayes.likelihood.lmm import fit_lmm
-from hierbayes.likelihood.residual_search import search
+from hierbayes.likelihood.residual_search import search_design
 from hierbayes.options import Ddf, DeletionTest, check_option
 from hierbayes.results.f_table import DELETION_COLUMNS, DeletionTable, FTable
 from hierbayes.results.fit_tables import own_ddf
@@ -114,7 +110,9 @@ class _Without:
 def _without(whole: LikelihoodFit, design: Design) -> _Without:
     """Fit a smaller design by maximum likelihood."""
     if isinstance(whole, LinearFit) and whole.residual is not None:
-        return _without_beside_residuals(design)
+        best = search_design(design, "ml").found
+        kept = best.kernel.products.anchor.kept
+        return _Without(float(best.at.criterion[0]), kept.size, True)
     if isinstance(whole, LinearFit):
         kernel = kernel_of(design, weights=whole.weights, method="ml")
         criterion = float(fit_lmm(design, kernel).at.criterion[0])
@@ -125,12 +123,3 @@ def _without(whole: LikelihoodFit, design: Design) -> _Without:
 
     found = fit_glmm(whole.spec.with_other_design(design), whole.n_quadrature)
     return _Without(-2 * found.loglik, found.beta.size, found.converged)
-
-
-def _without_beside_residuals(design: Design) -> _Without:
-    """Fit a smaller design whose residuals have a structure."""
-    residuals = residuals_of(design)
-    products = residual_products(design, residuals.structure, weights=residuals.weights)
-    kernel = replace(residual_kernel(design, products), method="ml")
-    found = search(design, kernel, residuals).found
-    return _Without(float(found.at.criterion[0]), products.anchor.kept.size, True)

@@ -161,6 +161,8 @@ def why_not_exact(fit: LinearFit) -> NotSupportedError | None:
         return not_supported(
             "exact-test-components", formula=fit.formula_text, components=components
         )
+    if fit.residual is not None:
+        return not_supported("exact-test-residuals")
     factor = fit.design.factors[0]
     if factor.levels.size > MAX_LEVELS:
         return not_supported(

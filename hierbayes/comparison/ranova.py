@@ -28,6 +28,7 @@ from hierbayes.gaussian.kernel import kernel_of
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.intervals.replicates import checked_count
 from hierbayes.likelihood.lmm import fit_lmm
+from hierbayes.likelihood.residual_search import search_design
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -147,6 +148,8 @@ def _fitted(fit: LikelihoodFit, design: Design) -> Reduced:
     """Fit the model of another random part to the rows of a fit, by its method."""
     if isinstance(fit, GeneralisedFit):
         return _generalised(fit, design)
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        return _beside_residuals(fit, design)
     kernel = kernel_of(design, weights=fit.weights, method=fit.method)
     found = fit_lmm(design, kernel)
     kept = found.kernel.products.anchor.kept
@@ -157,6 +160,21 @@ def _fitted(fit: LikelihoodFit, design: Design) -> Reduced:
         n_params=kept.size + found.theta.size + (0 if kernel.sigma_known else 1),
         loglik=-float(found.at.criterion[0]) / 2,
         n_undetermined=kernel.n_undetermined,
+    )
+
+
+def _beside_residuals(fit: LinearFit, design: Design) -> Reduced:
+    """Fit a smaller random part beside residuals of the same structure."""
+    assert fit.residual is not None
+    best = search_design(design, fit.method)
+    kept = best.found.kernel.products.anchor.kept
+    return Reduced(
+        design=design,
+        kept=kept,
+        is_singular=best.found.is_singular or bool(best.findings),  # a correlation at its bound
+        n_params=kept.size + best.found.theta.size + 1 + fit.residual.phi.size,
+        loglik=-float(best.found.at.criterion[0]) / 2,
+        n_undetermined=0,
     )
 
 

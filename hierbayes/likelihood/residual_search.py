@@ -10,6 +10,7 @@ while that finds a lower place.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,13 +21,14 @@ from hierbayes.gaussian.covariance import CovarianceShape
 from hierbayes.gaussian.marginal import Evaluation
 from hierbayes.gaussian.moments import moment_start
 from hierbayes.gaussian.residual.correlation import Bounded, Exchangeable, Serial
-from hierbayes.gaussian.residual.kernel import Point, ResidualKernel, centred
-from hierbayes.gaussian.residual.of_design import DesignResiduals
+from hierbayes.gaussian.residual.kernel import Point, ResidualKernel, centred, residual_kernel
+from hierbayes.gaussian.residual.of_design import DesignResiduals, residuals_of
 from hierbayes.gaussian.residual.one_factor import OneFactor, is_small
-from hierbayes.gaussian.residual.products import ResidualProducts
+from hierbayes.gaussian.residual.products import ResidualProducts, residual_products
 from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
 from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
 from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, safely
+from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.wording import listed
 
@@ -176,6 +178,20 @@ def _derivatives(points: Sequence[Point]) -> tuple[FloatArray, FloatArray]:
     slopes = np.concatenate([point.slopes() for point in points])
     gradient = np.concatenate([np.concatenate([part.gradient for part in own]), slopes], axis=1)
     return gradient, np.concatenate([part.curvature for part in own])
+
+
+def search_design(design: Design, method: Method) -> ResidualLmmFit:
+    """Find the optimum of a design whose residuals have a structure, such as one less a term.
+
+    Raises
+    ------
+    DataError, NotSupportedError
+        As ``search`` and ``residual_kernel``.
+    """
+    residuals = residuals_of(design)
+    products = residual_products(design, residuals.structure, weights=residuals.weights)
+    kernel = replace(residual_kernel(design, products), method=method)
+    return search(design, kernel, residuals)
 
 
 def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -> ResidualLmmFit:

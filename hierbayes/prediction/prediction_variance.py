@@ -286,15 +286,17 @@ class RowImages:
     root: FloatArray
 
 
-def row_images(fit: LinearFit) -> RowImages:
-    """Return the rows that were fitted in the metric of the fit."""
+def row_images(fit: LinearFit, X: FloatArray, zs: Sequence[FloatArray]) -> RowImages:
+    """Return rows X (n, p) and zs (n, q) of each factor in the metric of the fit.
+
+    They are of the levels of the rows fitted: these, or combinations of rows of one level.
+    """
     kernel, at, design = fit.kernel, fit.at, fit.design
     nothing = np.zeros(fit.nobs, dtype=np.bool_)
     groups = [
-        GroupRows(position=position, codes=factor.codes, z=factor.z, drawn=nothing)
-        for position, factor in enumerate(design.factors)
+        GroupRows(position=position, codes=factor.codes, z=z, drawn=nothing)
+        for position, (factor, z) in enumerate(zip(design.factors, zs, strict=True))
     ]
-    X = design.X[:, fit.kept]
     rows, p = in_basis(kernel, X, groups), X.shape[1]
     relative, image = np.empty(fit.nobs), np.empty((fit.nobs, p))
     for some, D, square in _images(kernel, at, rows):

@@ -11,9 +11,10 @@ from html import escape
 
 SYMBOLS = {
     "sim": "∼", "mid": "∣", "le": "≤", "ge": "≥", "dots": "…", "alpha": "α", "beta": "β",
-    "eta": "η", "mu": "μ", "pi": "π", "sigma": "σ", "tau": "τ", "Phi": "Φ",
+    "gamma": "γ", "eta": "η", "mu": "μ", "ne": "≠", "otimes": "⊗", "pi": "π", "rho": "ρ",
+    "sigma": "σ", "tau": "τ", "Phi": "Φ",
 }  # fmt: skip
-OPERATORS = frozenset({"sim", "mid", "le", "ge", "dots"})
+OPERATORS = frozenset({"sim", "mid", "le", "ge", "ne", "otimes", "dots"})
 FUNCTIONS = frozenset({"log", "tan"})
 SPACES = {",": "0.17em", " ": "0.3em", "quad": "1em"}
 SIGNS = {"-": "−", "'": "′"}

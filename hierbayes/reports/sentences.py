@@ -23,6 +23,7 @@ from hierbayes.render.exports import checked_labels
 from hierbayes.render.numbers import format_percent, format_plain
 from hierbayes.reports.coefficients import decimals_of, fixed_cell
 from hierbayes.reports.posterior_summary import SAMPLERS
+from hierbayes.reports.residual_structure import correlation_words, residual_sentences
 from hierbayes.results.comparison import ComparedFit, Comparison
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -82,6 +83,7 @@ def _methods(fit: Fit, level: float) -> str:
     sentences = [f"{_model_words(fit)} was fitted to {_rows_words(fit)} {_estimator_words(fit)}."]
     further = [_formula_words(fit, link) for link in links_of(fit.design, fit.spec.family).values()]
     sentences.append(f"The formula was {listed([fit.formula_text, *further])}.")
+    sentences += [said] if (said := correlation_words(fit.design.residual)) else []
     dropped = fit.n_rows_given - fit.nobs
     if dropped > 0:
         were = "was" if dropped == 1 else "were"
@@ -263,6 +265,7 @@ def _random(fit: Fit, labels: Mapping[str, str]) -> list[str]:
     if found.has_residual and fit.has_residual_sd:
         text = _sd_text(float(found.sigma), intervals.get(("Residual", "sigma")))
         said.append(f"The residual standard deviation is {text}.")
+    said += residual_sentences(found.residual, fit.design.residual)
     return said
 
 

@@ -14,7 +14,7 @@ OF_FITTED_SDS = frozenset(
         "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment", "fit.shown",
         "fit.determined", "fit.predict", "hb.emmeans", "hb.confint", "model.fit",
         "model.with_response", "model.explain", "fit.save", "result.save",
-        "hb.predictions", "hb.comparisons", "hb.slopes",
+        "hb.predictions", "hb.comparisons", "hb.slopes", "hb.r2", "hb.icc", "fit.sentence",
     }
 )  # fmt: skip
 

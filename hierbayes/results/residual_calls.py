@@ -18,6 +18,8 @@ KNOWN = frozenset(
         "hb.confint", "hb.anova", "model.fit", "model.with_response", "model.explain",
         "model.sample", "model.to_pymc", "hb.compare_structures", "hb.profile",
         "plot.profile", "hb.predictions", "hb.comparisons", "hb.slopes", "plot.effects",
+        "hb.ranova", "hb.exact_rlrt", "hb.exact_lrt", "hb.r2", "hb.icc", "fit.sentence",
+        "model.latex", "model.graph", "hb.influence", "plot.influence",
     }
 )  # fmt: skip
 

@@ -74,9 +74,7 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 
 REFUSED = {
-    "influence": lambda fit: hb.influence(fit),
     "check": lambda fit: hb.check(fit),
-    "sentence": lambda fit: fit.sentence(),
     "list": lambda fit: hb.compare([fit, fit]),
 }
 
