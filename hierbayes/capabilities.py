@@ -958,6 +958,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="loo-structured-size",
+        feature="Leaving out rows or groups beside correlated residuals in large parts",
+        kinds=GAUSSIAN_POSTERIOR,
+        sentence=(
+            "Up to {rows} rows hang together by a series or a level, and leaving out each {name} "
+            "inverts the covariance of these for each of {draws} draws, which is too much. Sample "
+            "fewer draws."
+        ),
+    ),
+    Limit(
         key="loo-groups-size",
         feature="Leaving out groups of large crossed designs",
         kinds=GAUSSIAN_POSTERIOR,

@@ -2,7 +2,8 @@
 
 A Gaussian posterior is sampled on the kernel of the other rows, and with beta and b integrated out
 each of its draws phi predicts rows in closed form (``leave_row_out.py``) and blocks of rows
-(``leave_group_out.py``). Other posteriors are sampled anew as they were. Given their parameters
+(``leave_group_out.py``), where residuals have a structure too (``structured_rows.py``, sampled as
+the fit was). Other posteriors are sampled anew as they were. Given their parameters
 and random effects rows are independent; levels without a row left have effects of new ones, and
 where the blocks are such levels, of the model's one factor, these are integrated out
 (``leave_level_out.py``).
@@ -29,10 +30,17 @@ from hierbayes.comparison.leave_group_out import joint_log_density, sample_witho
 from hierbayes.comparison.leave_level_out import level_log_densities, levels_apply
 from hierbayes.comparison.leave_row_out import predicted_log_densities
 from hierbayes.comparison.left_out_blocks import Blocks, left_out
+from hierbayes.comparison.structured_rows import (
+    check_few,
+    fold_densities,
+    has_structured_rows,
+    structured_rows,
+)
 from hierbayes.design.design import Design, GroupingFactor
 from hierbayes.errors import DataError, HierBayesWarning
 from hierbayes.results.chains import chain_statistics
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.specification.specification import Specification
 
 
 @record
@@ -77,11 +85,18 @@ def predict_fold(
     DataError
         If the other rows do not determine the coefficients, or lack a category of the response.
     """
-    if fit.response_family.is_linear:
+    is_structured = has_structured_rows(fit)
+    if fit.response_family.is_linear and not is_structured:
         return _on_kernel(fit, blocks, folds, fold, rng)
     out = folds[blocks.codes] == fold
     refit = _sampled_without(fit, out, called or f"fold {fold + 1}", rng)
     own = np.flatnonzero(folds == fold)
+    if is_structured:  # effects are integrated out
+        problem = structured_rows(fit, flat_draws(refit.draws, refit.design))
+        check_few(problem, blocks)
+        found = fold_densities(problem, blocks, own).T
+        shape = (refit.n_chains, -1, own.size)
+        return Predicted(log_density=found.reshape(shape), converged=refit.converged)
     flat = _with_all_levels(flat_draws(refit.draws, refit.design), refit.design, fit.design, rng)
     if blocks.factor is not None and levels_apply(fit, blocks.factor):
         found = level_log_densities(fit, blocks.factor, flat)[:, own]
@@ -119,11 +134,13 @@ def _sampled_without(
     design, spec = fit.design, fit.spec
     part = _of_levels_present(design.with_rows(~out))
     rest = replace(spec, design=part, response_given=True, priors_given=fit.priors)
-    if not np.array_equal(rest.kept_columns, spec.kept_columns):
+    lost = [name for name, kept in spec.kept_of.items() if kept.size > rest.kept_of[name].size]
+    if lost or not np.array_equal(rest.kept_columns, spec.kept_columns):
         raise DataError(
             f"Without {called} the other rows do not determine all coefficients. "
             "Leave fewer rows out at a time, or stratify."
         )
+    _check_residuals(rest, spec, called)
     if fit.response_family.is_ordinal and np.unique(part.y).size < np.unique(design.y).size:
         raise DataError(
             f"Without {called} a category of the response has no rows. Leave fewer "
@@ -132,6 +149,22 @@ def _sampled_without(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HierBayesWarning)  # said once, by the result
         return sample(rest, random_seed=rng, progress=False, **_settings(fit))
+
+
+def _check_residuals(rest: Specification, spec: Specification, called: str) -> None:
+    """Raise DataError if the rows of a part do not carry the correlations of the residuals."""
+    term = spec.design.residual
+    if term is None:
+        return
+    try:
+        names = rest.residuals.names
+    except DataError as error:
+        raise DataError(f"Without {called} too few rows are left. {error}") from error
+    if names != spec.residuals.names:
+        raise DataError(
+            f"Without {called} a visit of residual={term.call!r} has no rows. Leave fewer rows out "
+            "at a time, or stratify by it."
+        )
 
 
 def _settings(fit: PosteriorFit) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hierbayes.calls import checked_call
 from hierbayes.comparison.fold_refits import predict_fold
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of
 from hierbayes.comparison.loo import check_posterior, standard_error, what_is_left_out
+from hierbayes.comparison.structured_rows import has_structured_rows
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import check_count, random_generator
@@ -87,7 +88,8 @@ def kfold(
     [6, 6, 6]
     """
     check_posterior(fit, "kfold")
-    check_no_formulas(fit.design, "hb.kfold")
+    if not has_structured_rows(fit):
+        check_no_formulas(fit.design, "hb.kfold")
     k = check_count("k", k, least=2)
     blocks = blocks_of(fit, by)
     J = blocks.labels.size

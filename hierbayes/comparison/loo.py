@@ -10,7 +10,9 @@ the sds, correlations and sigma, and p(y_j | y_-j, phi) has a closed form for ro
 (``leave_row_out.py``) and blocks (``leave_group_out.py``): "exact". In generalised models the
 coefficients are in phi as well, and the effects of one grouping factor are integrated out by
 quadrature (``leave_level_out.py``): "integrated". Elsewhere phi are all parameters and random
-effects, and p(y_j | phi) is the likelihood of the row, as in ``az.loo``: "draws".
+effects, and p(y_j | phi) is the likelihood of the row, as in ``az.loo``: "draws". Where residuals
+are correlated what is left out is predicted from all other rows, those of its series among them
+(``structured_rows.py``).
 
 Source: Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simpson, Gelman,
 Yao & Gabry (2024), JMLR 25(72); Merkle, Furr & Rabe-Hesketh (2019), Psychometrika 84:802; Vehtari,
@@ -40,6 +42,14 @@ from hierbayes.comparison.leave_level_out import (
 from hierbayes.comparison.leave_row_of_level_out import level_row_log_densities
 from hierbayes.comparison.leave_row_out import row_log_densities, rows_apply
 from hierbayes.comparison.left_out_blocks import Blocks, blocks_of, left_out
+from hierbayes.comparison.structured_rows import (
+    block_densities,
+    check_few,
+    has_structured_rows,
+    row_densities,
+    rows_are_few,
+    structured_rows,
+)
 from hierbayes.errors import DataError
 from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import check_flag, random_generator
@@ -105,10 +115,11 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     """
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
-    if by is not None:
-        check_no_formulas(fit.design, "hb.loo(by=)")
-    if refit:
-        check_no_formulas(fit.design, "hb.loo(refit=True)")
+    if not has_structured_rows(fit):
+        if by is not None:
+            check_no_formulas(fit.design, "hb.loo(by=)")
+        if refit:
+            check_no_formulas(fit.design, "hb.loo(refit=True)")
     blocks = blocks_of(fit, by)
     rng = random_generator(0 if random_seed is None else random_seed)
     found = _reweighed(fit, blocks, rng)
@@ -162,6 +173,8 @@ class _Reweighed:
 
 def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _Reweighed:
     efficiency = relative_efficiency(fit)
+    if has_structured_rows(fit):
+        return _structured(fit, blocks, efficiency)
     is_linear = fit.response_family.is_linear and not fit.design.formulas
     problem = left_out(fit, blocks) if is_linear else None
     if blocks.name is not None and problem is not None:
@@ -182,6 +195,20 @@ def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _
     if not rows_apply(problem.kernel, fit.n_draws):
         return found
     terms = _anew(problem, row_log_densities(problem), efficiency, rng)
+    return replace(found, terms=terms, method="exact")
+
+
+def _structured(fit: PosteriorFit, blocks: Blocks, efficiency: float) -> _Reweighed:
+    """Reweigh the draws of a model whose residuals have a structure."""
+    problem = structured_rows(fit)
+    if blocks.name is not None:
+        check_few(problem, blocks)
+        terms = psis(block_densities(problem, blocks), relative_efficiency=efficiency)
+        return _Reweighed(terms=terms, method="exact")
+    found = _by_draws(fit, efficiency)
+    if not rows_are_few(problem):
+        return found
+    terms = psis(row_densities(problem), relative_efficiency=efficiency)
     return replace(found, terms=terms, method="exact")
 
 
@@ -234,7 +261,7 @@ def _with_refits(
     elpd, mcse = terms.elpd.copy(), terms.mcse.copy()
     refitted = terms.pareto_k > TRUSTED_K
     for j in np.flatnonzero(refitted):
-        if fit.response_family.is_linear:
+        if fit.response_family.is_linear and not has_structured_rows(fit):
             found = refit_without(left_out(fit, blocks), int(j), random_seed=rng)
             elpd[j], mcse[j] = found.elpd, found.mcse
             continue
@@ -335,6 +362,8 @@ def what_is_left_out(fit: PosteriorFit, blocks: Blocks, *, in_folds: bool = Fals
     factors = fit.design.factors
     if blocks.name is None:
         text = "Each row is " + ("predicted from the other folds" if in_folds else "left out")
+        if (term := fit.design.residual) is not None:
+            text += f" given all {'their' if in_folds else 'other'} rows of its {term.group}"
         if not factors:
             return f"{text}."
         names = listed([factor.name for factor in factors])
@@ -378,6 +407,8 @@ def _how(fit: PosteriorFit, method: LooMethod, blocks: Blocks) -> str:
     if not fixed:
         effects = "random effects, and fixed effects with Normal and flat priors,"
     left = "sds, correlations and sigma" if names else "sigma"
+    if fit.residual_names:
+        left = "sds and correlations"
     return (
         f"Exact given the {left}, with {effects} integrated out; the draws of "
         f"{'the others' if not fixed else 'these'} are reweighed."

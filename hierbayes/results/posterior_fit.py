@@ -324,14 +324,14 @@ class PosteriorFit(FitTables):
                     parameters=tuple((name, float(value.mean())) for name, value in own),
                 )
             )
-        found = self._residual_structure
+        found = self.residual_structure
         if found is not None:
             return self._with_residual_structure(tuple(terms), found)
         has_residual = self.draws.sigma is not None
         return VarCorr(terms=tuple(terms), sigma=self.sigma, has_residual=has_residual)
 
     @property
-    def _residual_structure(self) -> DesignResiduals | None:
+    def residual_structure(self) -> DesignResiduals | None:
         """Strata and correlations of the residuals; None without, or of a formula without any."""
         if not self.spec.has_residual_structure:
             return None

@@ -32,7 +32,7 @@ OF_POSTERIORS = frozenset(
         "fit.to_datatree", "fit.tidy_draws", "fit.diagnostics", "hb.confint", "fit.hypothesis",
         "hb.bayes_factor", "fit.save", "result.save", "fit.log_likelihood", "fit.predict",
         "fit.simulate", "fit.residuals", "fit.augment", "fit.contrast", "fit.glance", "fit.refit",
-        "fit.update",
+        "fit.update", "hb.loo", "hb.kfold", "plot.loo", "hb.compare",
     }
 )  # fmt: skip
 

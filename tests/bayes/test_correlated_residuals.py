@@ -344,7 +344,7 @@ def test_what_cross_products_cannot_tell_apart_is_sampled_by_nuts(
 
 def test_what_takes_rows_to_be_independent_refuses_posteriors() -> None:
     post = model("ar1").sample(draws=50, random_seed=1)
-    for call in (hb.loo, hb.kfold):
+    for call in (hb.inclusion, hb.design_study):
         with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
             call(post)
     with pytest.raises(hb.NotSupportedError, match="marginal"):
