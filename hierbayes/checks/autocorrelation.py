@@ -94,7 +94,7 @@ def autocorrelation(
     check_level(level)
     if max_lag is not None and not (is_whole(max_lag) and max_lag >= 1):
         raise OptionError(f"max_lag={shown(max_lag)} must be a whole number of at least 1.")
-    rows = _series(fit, series)
+    rows = series_of_rows(fit, series)
     residuals = fit.residuals(kind).to_numpy(dtype=np.float64)
     first, second, lag = _pairs(rows, max_lag)
     longest = int(lag.max(initial=0))
@@ -131,8 +131,14 @@ def _reach(level: float) -> float:
     return float(ndtri((1 + level) / 2))
 
 
-def _series(fit: LinearFit, given: Any) -> Series:
-    """Return the series of the rows."""
+def pairs_at(rows: Series, lag: int) -> tuple[IntArray, IntArray]:
+    """Return the pairs of rows of one series at a lag, the earlier ones first."""
+    first, second, lags = _pairs(rows, lag)
+    return first[lags == lag], second[lags == lag]
+
+
+def series_of_rows(fit: LinearFit, given: Any) -> Series:
+    """Return the series of the rows: ``"time | subject"``, or None for those of ``residual=``."""
     if given is None:
         term = fit.design.residual
         if term is None or term.inner is None:

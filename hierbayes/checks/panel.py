@@ -9,8 +9,9 @@ from scipy.special import bdtrc, kolmogorov
 from hierbayes.arrays import FloatArray
 from hierbayes.calls import checked_call
 from hierbayes.checks.influence import MOST_LEVELS, influence
-from hierbayes.checks.residuals import normal_quantiles
+from hierbayes.checks.residuals import normal_quantiles, residual_word, standard_residuals
 from hierbayes.checks.simulated_residuals import FEWEST, SimulatedResiduals, simulated_residuals
+from hierbayes.checks.whiteness import whiteness
 from hierbayes.errors import NotSupportedError, OptionError
 from hierbayes.families.mean_ends import link_with_means
 from hierbayes.likelihood.generalised_findings import pearson_spread
@@ -72,6 +73,7 @@ def check(
         *_zeros(found, fit),
         *_spread_of_family(fit),
         *_normal_residuals(fit),
+        *_white_residuals(fit),
         *_normal_effects(effects),
         *_of_estimates(fit),
         *_of_levels(levels),
@@ -85,6 +87,7 @@ def check(
         simulated=found.simulated[:, :KEPT].copy(),
         fitted=fitted,
         residuals=residuals,
+        residual_word=residual_word(fit),
         effects=effects,
         influence=levels,
         formula_text=fit.formula_text,
@@ -99,7 +102,7 @@ Row = tuple[str, str, str, str]
 def _fitted_and_residuals(fit: Fit, found: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:
     """Fitted values and residuals; none of a posterior whose family has no expected response."""
     try:
-        fitted, residuals = fit.fitted(), fit.residuals()
+        fitted, residuals = fit.fitted(), standard_residuals(fit)
     except NotSupportedError:
         if isinstance(fit, LikelihoodFit):
             raise
@@ -208,9 +211,28 @@ def _normal_effects(effects: pd.DataFrame) -> list[Row]:
 def _normal_residuals(fit: Fit) -> list[Row]:
     if not isinstance(fit, LinearFit):
         return []
-    r = _straightness(fit.residuals(kind="pearson").to_numpy(dtype=np.float64))
+    is_structured = fit.residual is not None
+    values = fit.residuals(kind="normalized" if is_structured else "pearson")
+    r = _straightness(values.to_numpy(dtype=np.float64))
     value = f"correlation with normal quantiles {r:.3f}"
-    return [("residuals look normal", value, f"above {STRAIGHT}", _verdict(r > STRAIGHT))]
+    name = "normalised residuals look normal" if is_structured else "residuals look normal"
+    return [(name, value, f"above {STRAIGHT}", _verdict(r > STRAIGHT))]
+
+
+def _white_residuals(fit: Fit) -> list[Row]:
+    """Autocorrelation that is left of the residuals of series, neighbours in time."""
+    if not isinstance(fit, LinearFit) or fit.design.residual is None:
+        return []
+    if fit.design.residual.inner is None:
+        return []
+    found = whiteness(fit)
+    if found is None:
+        return []
+    value = f"autocorrelation at lag {found.lag} {found.found:.2f} of {found.n_pairs} pairs"
+    is_within = abs(found.found - found.expected) <= found.reach
+    good = f"within {found.reach:.2f} of {found.expected:.2f}, as estimates leave it"
+    name = f"nothing is left of the correlation in series of {fit.design.residual.group}"
+    return [(name, value, good, _verdict(is_within))]
 
 
 def _straightness(values: FloatArray) -> float:

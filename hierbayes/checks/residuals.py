@@ -11,7 +11,9 @@ from scipy.special import ndtri
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.errors import DataError, OptionError
+from hierbayes.options import ResidualKind
 from hierbayes.results.fit import Fit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.wording import did_you_mean, shown
 
 # Values are jittered by up to this share of the smallest distance between two of them, R's jitter.
@@ -39,7 +41,7 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     DataError
         If ``x`` is not a variable of the model.
     """
-    _check_fit(fit)
+    check_fit(fit)
     residual = fit.residuals()
     if x is None:
         return pd.DataFrame({"x": fit.fitted(), "residual": residual})
@@ -59,7 +61,26 @@ def residual_table(fit: Fit, x: str | None = None) -> pd.DataFrame:
     return pd.DataFrame({"x": frame[x], "residual": residual})
 
 
-def _check_fit(fit: Fit) -> None:
+NORMALISED = "normalised residual"
+
+
+def residual_word(fit: Fit) -> str:
+    """Return what ``standard_residuals`` are."""
+    return NORMALISED if isinstance(fit, LinearFit) and fit.residual is not None else "residual"
+
+
+def standard_residuals(fit: Fit) -> FloatArray:
+    """Residuals (n,) that are alike and independent where the model holds.
+
+    Response units; of a fit whose residuals are correlated or of unequal variance normalised ones,
+    in units of their sd.
+    """
+    kind: ResidualKind = "normalized" if residual_word(fit) == NORMALISED else "response"
+    return fit.residuals(kind).to_numpy(dtype=np.float64)
+
+
+def check_fit(fit: Fit) -> None:
+    """Raise OptionError for what is no fit."""
     if not isinstance(fit, Fit):
         raise OptionError(
             "Residual pictures take a fit, hb.lmer(...) or Model(...).sample(); this is "

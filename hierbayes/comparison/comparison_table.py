@@ -22,6 +22,7 @@ from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.posterior_parameters import family_names
+from hierbayes.results.residual_estimate import ResidualQuantity
 from hierbayes.results.tidy import estimated_rows
 
 # An sd this small against sigma, or a correlation this near to 1, is lme4's boundary.
@@ -107,9 +108,13 @@ def comparison_table(
 
 
 def parameter_rows(fit: Fit) -> list[Row]:
-    """Parameters in the order of ``tidy()``, then the ICC of a model that has just one."""
-    design = fit.design
-    has_sigma = fit.varcorr().has_residual
+    """Parameters in the order of ``tidy()``, then the ICC of a model that has just one.
+
+    Residuals that are correlated or of unequal variance have the sd of the reference, those of
+    other strata or coefficients of log sds, and correlations.
+    """
+    design, residual = fit.design, fit.residual_quantities
+    has_sigma = fit.varcorr().has_residual and not residual
     kinds: list[tuple[Kind, int]] = [("fixed", 0)] * len(fit.coef_names)
     for term, own in zip(design.terms, covariance_shape(design).structures, strict=True):
         q, J = len(term.columns), int(design.factors[term.factor].levels.size)
@@ -121,6 +126,9 @@ def parameter_rows(fit: Fit) -> list[Row]:
     kinds += [("sigma", 0)] * has_sigma
     labels = row_addresses(fit).labels
     kinds += [("family", 0)] * len(_further(fit))
+    n_series = _n_series(fit)
+    for kind in map(_residual_kind, residual):
+        kinds.append((kind, n_series if kind == "cor" else 0))
     if _has_icc(fit):
         kinds.append(("icc", int(design.factors[0].levels.size)))
     return [
@@ -128,20 +136,43 @@ def parameter_rows(fit: Fit) -> list[Row]:
     ]
 
 
+def _n_series(fit: Fit) -> int:
+    """Return the number of series of visits, whose correlations' prior favours small ones; else 0.
+
+    Nothing is known of how many groups say that of others.
+    """
+    series = fit.design.residual
+    if series is None or series.word != "us" or not fit.spec.has_residual_structure:
+        return 0
+    found = fit.spec.residuals.series
+    return 0 if found is None else int(found.labels.size)
+
+
+def _residual_kind(own: ResidualQuantity) -> Kind:
+    if own.is_sd:
+        return "sigma"
+    return "family" if own.group == "Residual" else "cor"
+
+
 def row_addresses(fit: Fit) -> Addresses:
     """Return the way from a text to a row of the table."""
+    residual = fit.residual_quantities
     addresses = posterior_addresses(
         fit.design,
         fit.kept.tolist(),
-        has_sigma=fit.varcorr().has_residual,
+        has_sigma=fit.varcorr().has_residual and not residual,
         family=_further(fit),
     )
+    if residual:
+        return Addresses([*addresses.spellings, *((own.parameter,) for own in residual)])
     if not _has_icc(fit):
         return addresses
     return Addresses([*addresses.spellings, (f"ICC({fit.design.factors[0].name})",)])
 
 
 def _further(fit: Fit) -> tuple[str, ...]:
+    if fit.residual_quantities:  # which have them
+        return ()
     if isinstance(fit, PosteriorFit):
         return family_names(fit.draws)
     return tuple(fit.further_parameters)
@@ -149,6 +180,8 @@ def _further(fit: Fit) -> tuple[str, ...]:
 
 def _has_icc(fit: Fit) -> bool:
     gaussian = fit.varcorr().has_residual and fit.response_family.is_linear
+    if fit.residual_quantities:  # hb.icc says which residual variance it takes
+        return False
     return gaussian and [f.columns for f in fit.design.factors] == [("(Intercept)",)]
 
 
@@ -170,7 +203,12 @@ def posterior_numbers(
     fit: PosteriorFit, rows: Sequence[Row], level: float, kind: IntervalKind
 ) -> PosteriorNumbers:
     """Summaries of the draws of every parameter."""
-    draws = np.concatenate([part.draws for part in fit.parameters()], axis=2)[:, :, : len(rows)]
+    residual = fit.residual_quantities
+    parts, most = [part.draws for part in fit.parameters()], len(rows) - len(residual)
+    draws = np.concatenate(parts, axis=2)[:, :, :most]
+    if residual:
+        own = np.stack([q.values.reshape(draws.shape[:2]) for q in residual], axis=2)
+        draws = np.concatenate([draws, own], axis=2)
     if rows and rows[-1].kind == "icc":
         square = draws[:, :, -2:] ** 2
         icc = square[:, :, :1] / square.sum(axis=2, keepdims=True)
@@ -208,8 +246,12 @@ def prior_pull(fit: PosteriorFit, flat: FloatArray) -> FloatArray:
     (power-scaling sensitivity).
     """
     total: FloatArray = np.zeros(fit.draws.beta.shape[:2])
-    for value in log_prior_variables(fit.draws, fit.design, fit.priors).values():
-        total = total + value.reshape(*total.shape, -1).sum(axis=2)
+    parts = [(fit.draws, fit.design, fit.priors)]
+    for name, own in fit.draws.formulas.items():
+        parts.append((own, fit.design.of(name), fit.priors.formulas[name]))
+    for part in parts:
+        for value in log_prior_variables(*part).values():
+            total = total + value.reshape(*total.shape, -1).sum(axis=2)
     log_prior = total.ravel()
     centred = flat - flat.mean(axis=0)
     sd = centred.std(axis=0)

@@ -115,11 +115,27 @@ def parameter_densities(
     return tuple(_density(name, *known[name], view=view) for name in chosen)
 
 
+def compared_densities(posterior: PosteriorFit, names: Sequence[str]) -> list[ParameterDensity]:
+    """Return the densities of rows of a comparison, sds of strata of residuals among them.
+
+    The prior of these follows from those of other parameters; it is NaN.
+    """
+    if not posterior.residual_quantities:
+        return list(parameter_densities(posterior, names))
+    known = _draws_and_laws(posterior)
+    for own in posterior.residual_quantities:
+        bounds = POSITIVE if own.is_sd else REAL if own.group == "Residual" else SIGNED
+        _, law, _ = known.get(own.parameter, (None, _unknown(), None))
+        known[own.parameter] = (own.values, law, bounds)
+    return [_density(name, *known[name], view="posterior") for name in names]
+
+
 def _draws_and_laws(
     fit: PosteriorFit,
 ) -> dict[str, tuple[FloatArray, _Law, tuple[float, float]]]:
+    """Draws, prior and bounds of parameters of the mean, of sigma and of the family."""
     found = {}
-    for part in fit.parameters():
+    for part in fit.parameters()[:2]:
         laws = _fixed_laws(fit) if part.effect == "fixed" else _variance_laws(fit)
         for i, (name, (law, bounds)) in enumerate(zip(part.names, laws, strict=True)):
             found[name] = (part.draws[:, :, i].ravel(), law, bounds)

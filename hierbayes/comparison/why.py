@@ -144,7 +144,7 @@ def _prior(found: Evidence) -> str:
 
 def _correlation(found: Evidence) -> str:
     nearer = abs(found.median) < abs(found.reference) and abs(found.shift) > NEARER
-    if found.kind != "cor" or not nearer:
+    if found.kind != "cor" or not found.n_levels or not nearer:
         return ""
     return (
         f"nearer 0: {found.n_levels} groups say little about a correlation, and the prior favours "

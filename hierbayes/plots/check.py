@@ -149,7 +149,7 @@ def _residuals(ax: "Axes", found: ModelCheck, page: Sheet) -> None:
     ax.axhline(0.0, **reference())
     ax.scatter(found.fitted, found.residuals, alpha=0.6, **look("data").points(_area(found)))
     ax.set_xlabel(page.label("fitted", "fitted value"))
-    ax.set_ylabel(page.label("residual"))
+    ax.set_ylabel(page.label("residual", found.residual_word))
     _titled(ax, "Residuals", "a level cloud")
 
 

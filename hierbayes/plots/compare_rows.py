@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import record
-from hierbayes.comparison.parameter_densities import ParameterDensity, parameter_densities
+from hierbayes.comparison.comparison_table import row_addresses
+from hierbayes.comparison.parameter_densities import ParameterDensity, compared_densities
 from hierbayes.errors import OptionError
-from hierbayes.naming.addresses import posterior_addresses
 from hierbayes.plots.palette import look, reference
 from hierbayes.results.comparison import ComparedFit, Comparison, posterior_fits
 from hierbayes.results.fit import Fit
@@ -76,7 +76,7 @@ def rows_of(found: Comparison, names: Sequence[str], confint: pd.DataFrame | Non
     densities: dict[str, ParameterDensity] = {}
     if posterior is not None:
         known = [name for name in names if found.table.loc[name, "effect"] != "icc"]
-        densities = {d.name: d for d in parameter_densities(posterior.fit, known)}
+        densities = {d.name: d for d in compared_densities(posterior.fit, known)}
     given = _given_intervals(found, confint)
     rows = []
     for name in names:
@@ -116,15 +116,14 @@ def _given_intervals(
         raise OptionError(
             "confint must be a table of hb.confint, with columns estimate, lower and upper."
         )
-    design = fit.fit.design
-    known = posterior_addresses(design, fit.fit.kept.tolist(), has_sigma=design.known_sd is None)
+    known = row_addresses(fit.fit)
     intervals = {}
     for parameter in interval_parameters(fit.fit):
         if parameter.name in confint.index:
-            place = next(place for way in parameter.spellings for place in known.only(way))
             row: Any = confint.loc[parameter.name]
-            label = known.labels[place]
-            intervals[fit.prefix, label] = (float(row["lower"]), float(row["upper"]))
+            for place in [p for way in parameter.spellings for p in known.only(way)][:1]:
+                label = known.labels[place]  # a log of a ratio of sds is no row
+                intervals[fit.prefix, label] = (float(row["lower"]), float(row["upper"]))
     return intervals
 
 
@@ -141,6 +140,10 @@ def _mark(fit: ComparedFit[Fit], name: str, values: Any, given: Any) -> Mark:
 
 
 def _quartiles(fit: PosteriorFit, name: str) -> tuple[float, float]:
+    for own in fit.residual_quantities:
+        if name == own.parameter:
+            low, high = np.quantile(own.values, MIDDLE)
+            return float(low), float(high)
     for part in fit.parameters():
         if name in part.names:
             draws = part.draws[:, :, part.names.index(name)]

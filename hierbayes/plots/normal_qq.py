@@ -2,9 +2,13 @@
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-
-from hierbayes.checks.residuals import normal_quantiles, residual_table
+from hierbayes.checks.residuals import (
+    NORMALISED,
+    check_fit,
+    normal_quantiles,
+    residual_word,
+    standard_residuals,
+)
 from hierbayes.plots.alt_text import describe
 from hierbayes.plots.labels import bundled_unit
 from hierbayes.plots.palette import look, reference
@@ -26,7 +30,8 @@ def qq(fit: Fit, **options: Unpack[Options]) -> "tuple[Any, Axes]":
     Parameters
     ----------
     fit : LikelihoodFit or PosteriorFit
-        Of a posterior, residuals are posterior means.
+        Of a posterior, residuals are posterior means. Where they are correlated or of unequal
+        variance by the model, those of a REML or ML fit are normalised by it.
 
     Returns
     -------
@@ -42,18 +47,21 @@ def qq(fit: Fit, **options: Unpack[Options]) -> "tuple[Any, Axes]":
     >>> ax.get_xlabel()
     'standard normal quantile'
     """
-    found = normal_quantiles(residual_table(fit)["residual"].to_numpy(dtype=np.float64))
-    unit = bundled_unit(fit.data_name, fit.design.formula.response_label, fit.design.y)
+    check_fit(fit)
+    found, word = normal_quantiles(standard_residuals(fit)), residual_word(fit)
+    unit = ""
+    if word != NORMALISED:
+        unit = bundled_unit(fit.data_name, fit.design.formula.response_label, fit.design.y)
     with sheet(options, "qq") as page:
         axes = page.axes(HEIGHT_MM)
         axes.axline((0.0, found.intercept), slope=found.slope, **reference())
         axes.scatter(found.theoretical, found.sample, alpha=0.7, **look("data").points(AREA))
         axes.set_xlabel(page.label("theoretical", "standard normal quantile"))
-        ours = f"residual quantile ({unit})" if unit else "residual quantile"
+        ours = f"{word} quantile ({unit})" if unit else f"{word} quantile"
         axes.set_ylabel(page.label("sample", ours))
         describe(
             axes,
-            f"Normal QQ plot of {found.sample.size} residuals: from {found.sample.min():.3g} to "
+            f"Normal QQ plot of {found.sample.size} {word}s: from {found.sample.min():.3g} to "
             f"{found.sample.max():.3g}; normal ones would lie between "
             f"{found.intercept + found.slope * found.theoretical.min():.3g} and "
             f"{found.intercept + found.slope * found.theoretical.max():.3g}.",

@@ -18,6 +18,7 @@ from hierbayes.results import verbs
 from hierbayes.results.interval_parameters import interval_parameters
 from hierbayes.results.level_tables import Kind, LevelTables
 from hierbayes.results.printing import Printable, Reportable
+from hierbayes.results.residual_estimate import ResidualQuantity
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText
 from hierbayes.results.storing import Storable
@@ -150,6 +151,11 @@ class FitTables(Specified, Printable, Reportable, Storable):
     @property
     def residual_names(self) -> tuple[str, ...]:
         """Names of the parameters of correlated residuals, or of unequal variance, beside sigma."""
+        return ()
+
+    @property
+    def residual_quantities(self) -> tuple[ResidualQuantity, ...]:
+        """Sds, sigma's first, and correlations of residuals that have a structure; none without."""
         return ()
 
     @property

@@ -26,7 +26,13 @@ from hierbayes.results.interval_parameters import (
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
 from hierbayes.results.residual_calls import check_knows_residuals
-from hierbayes.results.residual_estimate import ResidualEstimate, residual_rows
+from hierbayes.results.residual_estimate import (
+    ResidualEstimate,
+    ResidualQuantity,
+    reference_sd,
+    residual_quantities,
+    residual_rows,
+)
 from hierbayes.results.varcorr import ResidualRow, VarCorr, VarCorrTerm
 
 # Numbers at two covariances that fit equally well are the same up to this part: rounding leaves
@@ -271,6 +277,14 @@ class LinearFit(LikelihoodFit):
             values, sigma = self.residual_values[None], np.array([self.sigma])
             rows = residual_rows(self.spec.residuals, values, sigma)
         return VarCorr(terms=terms, sigma=self.sigma, has_residual=has_residual, residual=rows)
+
+    @property
+    def residual_quantities(self) -> tuple[ResidualQuantity, ...]:
+        """Sds, sigma's first, and correlations of residuals that have a structure; none without."""
+        if self.residual is None:
+            return ()
+        values, sigma = self.residual_values[None], np.array([self.sigma])
+        return (reference_sd(sigma), *residual_quantities(self.spec.residuals, values, sigma))
 
     @cached_property
     def relative_sds(self) -> FloatArray:

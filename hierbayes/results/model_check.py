@@ -22,7 +22,9 @@ class ModelCheck(Tabled):
     fixed_part : array, shape (n,), X beta plus offset
     observed : array, shape (n,)
     simulated : array, shape (n, m), some simulated responses
-    fitted, residuals : arrays, shape (n,), response units; of a posterior, posterior means
+    fitted, residuals : arrays, shape (n,), response units; of a posterior, posterior means;
+        residuals that are correlated or of unequal variance normalised, in units of their sd
+    residual_word : what the residuals are called
     effects : random effects as ``tidy("ran_vals")`` has them, their terms told apart
     influence : what each level does, as ``hb.influence`` has it; empty where it was not asked for
         and for a posterior
@@ -44,6 +46,7 @@ class ModelCheck(Tabled):
     formula_text: str
     data_name: str
     method: str
+    residual_word: str = "residual"
 
     def plot(self, **options: Any) -> Any:
         """Draw the panel; the options are those of ``hb.plot.check``."""

@@ -55,7 +55,12 @@ from hierbayes.results.posterior_parameters import (
 from hierbayes.results.prediction_request import PredictionOptions, PredictionRequest
 from hierbayes.results.prediction_table import PredictionTable
 from hierbayes.results.residual_calls import OF_POSTERIORS, check_knows_residuals
-from hierbayes.results.residual_estimate import residual_rows
+from hierbayes.results.residual_estimate import (
+    ResidualQuantity,
+    reference_sd,
+    residual_quantities,
+    residual_rows,
+)
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.results.rich_text import RichText, rich_text
 from hierbayes.results.tidy import check_level, checked_effects, tidy_frame, with_dropped
@@ -343,12 +348,25 @@ class PosteriorFit(FitTables):
     def _with_residual_structure(
         self, terms: tuple[VarCorrTerm, ...], found: DesignResiduals
     ) -> VarCorr:
+        values, sigma = self._residual_values(found)
+        rows = residual_rows(found, values, sigma)
+        return VarCorr(terms=terms, sigma=float(sigma.mean()), has_residual=True, residual=rows)
+
+    def _residual_values(self, found: DesignResiduals) -> tuple[FloatArray, FloatArray]:
+        """Draws (S, d) of the parameters of the structure, and (S,) of the reference's sd."""
         draws = self.residual_draws
         reference = draws.get("sigma_(Intercept)", np.empty(0))
         sigma = np.exp(reference) if self.draws.sigma is None else self.draws.sigma
-        values = np.stack([draws[name].ravel() for name in found.names], axis=1)
-        rows = residual_rows(found, values, sigma.ravel())
-        return VarCorr(terms=terms, sigma=float(sigma.mean()), has_residual=True, residual=rows)
+        return np.stack([draws[name].ravel() for name in found.names], axis=1), sigma.ravel()
+
+    @property
+    def residual_quantities(self) -> tuple[ResidualQuantity, ...]:
+        """Sds, sigma's first, and correlations of residuals that have a structure; none without."""
+        found = self.residual_structure
+        if found is None:
+            return ()
+        values, sigma = self._residual_values(found)
+        return (reference_sd(sigma), *residual_quantities(found, values, sigma))
 
     @cached_property
     def residual_draws(self) -> dict[str, FloatArray]:

@@ -20,6 +20,8 @@ KNOWN = frozenset(
         "plot.profile", "hb.predictions", "hb.comparisons", "hb.slopes", "plot.effects",
         "hb.ranova", "hb.exact_rlrt", "hb.exact_lrt", "hb.r2", "hb.icc", "fit.sentence",
         "model.latex", "model.graph", "hb.influence", "plot.influence",
+        "hb.compare", "plot.compare", "hb.check", "plot.check", "plot.qq", "plot.ranef_qq",
+        "plot.ppc", "plot.simulations", "plot.data", "plot.intervals",
     }
 )  # fmt: skip
 
@@ -32,7 +34,7 @@ OF_POSTERIORS = frozenset(
         "fit.to_datatree", "fit.tidy_draws", "fit.diagnostics", "hb.confint", "fit.hypothesis",
         "hb.bayes_factor", "fit.save", "result.save", "fit.log_likelihood", "fit.predict",
         "fit.simulate", "fit.residuals", "fit.augment", "fit.contrast", "fit.glance", "fit.refit",
-        "fit.update", "hb.loo", "hb.kfold", "plot.loo", "hb.compare",
+        "fit.update", "hb.loo", "hb.kfold", "plot.loo", "hb.compare", "plot.compare",
     }
 )  # fmt: skip
 

@@ -21,37 +21,87 @@ class ResidualEstimate:
     phi: FloatArray
 
 
-def residual_rows(
+@record
+class ResidualQuantity:
+    """What residuals have beside sigma, for S sets of parameters.
+
+    Attributes
+    ----------
+    parameter : its name among parameters; of the sd of a stratum ``sd(stratum|Residual)``
+    group, label, is_sd, name : as of ``ResidualRow``
+    values : array, shape (S,)
+    """
+
+    parameter: str
+    group: str
+    label: str
+    is_sd: bool
+    name: str
+    values: FloatArray
+
+
+def reference_sd(sigma: FloatArray) -> ResidualQuantity:
+    """Return sigma (S,), the sd of the reference."""
+    return ResidualQuantity(
+        parameter="sigma",
+        group="Residual",
+        label="",
+        is_sd=True,
+        name="sd__Observation",
+        values=sigma,
+    )
+
+
+def residual_quantities(
     found: DesignResiduals, values: FloatArray, sigma: FloatArray
-) -> tuple[ResidualRow, ...]:
-    """Return what the residuals have beside sigma: sds of strata or coefficients, correlations.
+) -> tuple[ResidualQuantity, ...]:
+    """Return sds of strata, or coefficients of log sds, and correlations.
 
     Parameters
     ----------
     found : structure of the residuals
-    values : array, shape (S, d), its parameters, an estimate or draws, which are averaged
+    values : array, shape (S, d), its parameters, an estimate or draws
     sigma : array, shape (S,), the sd of the reference
     """
-    G, mean = found.structure.n_spreads, values.mean(axis=0)
+    G = found.structure.n_spreads
     sds = [
-        ResidualRow("Residual", label, float((ratio * sigma).mean()), True, f"sd__{label}")
+        ResidualQuantity(
+            parameter=f"sd({label}|Residual)",
+            group="Residual",
+            label=label,
+            is_sd=True,
+            name=f"sd__{label}",
+            values=ratio * sigma,
+        )
         for label, ratio in strata(found, values)
         if label != REFERENCE
     ]
-    if not sds:
-        names = [name.removeprefix("sigma_") for name in found.names[:G]]
-        sds = [
-            ResidualRow("Residual", f"log sd: {name}", float(value), False, f"{SIGMA}__{name}")
-            for name, value in zip(names, mean[:G], strict=True)
-        ]
-    pairs = [
-        (name.partition("|"), float(v)) for name, v in zip(found.names[G:], mean[G:], strict=True)
-    ]
-    correlations = [
-        ResidualRow(group, what.removeprefix("cor_"), value, False, what.replace("_", "__", 1))
-        for (what, _, group), value in pairs
-    ]
-    return (*sds, *correlations)
+    rest = found.names[G:] if sds else found.names
+    for parameter, own in zip(rest, values.T[-len(rest) :] if rest else (), strict=True):
+        what, _, group = parameter.partition("|")
+        column = parameter.removeprefix("sigma_")
+        is_coefficient = not group
+        sds.append(
+            ResidualQuantity(
+                parameter=parameter,
+                group=group or "Residual",
+                label=f"log sd: {column}" if is_coefficient else what.removeprefix("cor_"),
+                is_sd=False,
+                name=f"{SIGMA}__{column}" if is_coefficient else what.replace("_", "__", 1),
+                values=own,
+            )
+        )
+    return tuple(sds)
+
+
+def residual_rows(
+    found: DesignResiduals, values: FloatArray, sigma: FloatArray
+) -> tuple[ResidualRow, ...]:
+    """Return ``residual_quantities`` as rows of variance components, draws averaged."""
+    return tuple(
+        ResidualRow(own.group, own.label, float(own.values.mean()), own.is_sd, own.name)
+        for own in residual_quantities(found, values, sigma)
+    )
 
 
 def strata(found: DesignResiduals, values: FloatArray) -> list[tuple[str, FloatArray]]:

@@ -73,16 +73,9 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
     assert other.criterion == pytest.approx(again.criterion, abs=1e-7)
 
 
-REFUSED = {
-    "check": lambda fit: hb.check(fit),
-    "list": lambda fit: hb.compare([fit, fit]),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_takes_rows_to_be_independent_refuses(name: str) -> None:
+def test_what_takes_rows_to_be_independent_refuses() -> None:
     with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
-        REFUSED[name](fitted())
+        hb.shrinkage(mixed())
 
 
 def test_known_calls_are_calls() -> None:
