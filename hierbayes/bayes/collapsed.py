@@ -138,7 +138,7 @@ def sample_collapsed(
     target, start = target_and_start(kernel, priors, residual)
     points = PointsOf(target)
     n = draws * chains
-    by_polynomial = points.is_large and residual is None
+    by_polynomial = points.asks_polynomial and residual is None
     found = _by_polynomial(target, start, n=n, rng=rng) if by_polynomial else None
     if found is None and target.size:
         mode = find_mode(points.log_density, points.value_and_slope, start)
@@ -283,6 +283,12 @@ def _explored(
 ) -> _Explored:
     """Adapt a proposal around the mode, and draw from it for n draws of chains."""
     tails = points.target.tails
+    if points.is_dear and not points.is_large:
+        adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng, thin=True)
+        x = adapted.proposal.draw(int(THIN_THINNED * n), rng)
+        at = points.with_draws(x, rng)
+        drawn = weigh_thinned(x, at.log_density, [(adapted.proposal, x.shape[0])], rng)
+        return _Explored(points, at, drawn)
     adapted = adapt(points.log_density, mode, tails=tails, rounds=rounds, rng=rng)
     if not points.is_large:
         n *= int(np.clip(np.ceil(THIN / max(adapted.efficiency, 0.01)), 2, MOST_THIN))

@@ -19,6 +19,8 @@ from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_up
 
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
 LARGE = 200_000  # numbers an evaluation of one phi holds, above which it is dear
+DEAR_EFFECTS = 60  # effects of related levels from which one is
+CACHE = 400_000  # numbers of matrices between them that are worked on together
 # Draws of all effects beyond this many numbers, 512 MB, are made when they are looked at.
 LATER = 2**26
 
@@ -49,12 +51,20 @@ class PointsOf:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.patterns = None if target.residual is not None else patterns_of(target.kernel)
-        size = numbers_of(target.kernel)
-        if target.residual is not None:
+        size, pattern = numbers_of(target.kernel), target.kernel.pattern
+        if target.residual is not None and pattern.name != "related":
             size = max(size, target.residual.kernel.n_numbers)
         self.is_large = size > LARGE and target.size > 0
+        self.is_dear = self.is_large
+        self.asks_polynomial = self.is_large
         self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
         self.batch = max(1, BATCH_NUMBERS // size)
+        if pattern.name == "related":  # an evaluation costs the cube of the effects
+            effects = sum(A.shape[0] * A.shape[1] for A in target.kernel.products.zz)
+            self.is_dear |= effects >= DEAR_EFFECTS and target.size > 0
+            self.asks_polynomial |= effects**2 > LARGE and target.size > 0
+            self.batch = max(1, min(self.batch, CACHE // effects**2))
+            self.slope_batch = max(1, min(self.slope_batch, BATCH_NUMBERS // effects**2))
         if self.patterns is not None:
             self.batch = max(1, BATCH_NUMBERS // self.patterns.sums.size)
 
@@ -112,14 +122,19 @@ class PointsOf:
         b = [np.zeros((phi.shape[0], *A.shape[:2])) for A in kernel.products.zz]
         beta = np.zeros((phi.shape[0], anchor.kept.size))
         parts = []
-        for start in range(0, phi.shape[0], self.batch):
-            at = slice(start, start + self.batch)
+        waiting = [
+            slice(start, min(start + self.batch, phi.shape[0]))
+            for start in reversed(range(0, phi.shape[0], self.batch))
+        ]
+        while waiting:
+            at = waiting.pop()
             try:
                 found = collapsed(self.target, phi[at])
             except np.linalg.LinAlgError:
-                if self.batch > 1:
-                    raise
-                parts.append(self._impossible())
+                if at.stop - at.start == 1:
+                    parts.append(self._impossible())
+                else:  # one by one
+                    waiting += [slice(i, i + 1) for i in reversed(range(at.start, at.stop))]
                 continue
             parts.append(Points(log_density=found.log_density, mean=found.mean, root=found.root))
             basis_beta = self._basis_beta(found.mean, found.root, rng)

@@ -45,6 +45,8 @@ def draw_effects(
     S = beta.shape[0]
     sigma = np.ones(S) if sigma is None else sigma
     n_effects = sum(A.shape[0] * A.shape[1] for A in kernel.products.zz)
+    if kernel.pattern.name == "related":  # matrices between them stay there
+        n_effects = kernel.pattern.n_numbers
     step = max(1, AT_ONCE // max(n_effects, 1))
     parts = [
         _draw(kernel, beta[at], sigma[at], [root[at] for root in roots], rng, patterns)

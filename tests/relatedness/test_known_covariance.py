@@ -7,12 +7,16 @@ import scipy.sparse as sp
 from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
+from hierbayes.bayes import collapsed_points
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
+from hierbayes.bayes.collapsed_points import PointsOf
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.comparison.exact_rlrt import spectrum_of
 from hierbayes.comparison.leave_group_out import group_log_densities
 from hierbayes.comparison.leave_row_out import predicted_log_densities
 from hierbayes.comparison.left_out_blocks import blocks_of, left_out
+from hierbayes.gaussian.factor.related import DenseFactor
+from hierbayes.gaussian.factor.related_slopes import SlopesFactor
 from hierbayes.gaussian.levels_apart import independent, levels_apart
 from hierbayes.gaussian.marginal import evaluate, gradient, modes, times
 
@@ -105,6 +109,53 @@ def test_the_criterion_and_its_gradient_are_those_of_dense_algebra(name, method,
     nearby = [dense.criterion(fit.theta + s, method) for s in 1e-3 * np.vstack([steps, -steps])
               / 1e-6]  # fmt: skip
     assert min(nearby) > fit.criterion - 1e-8
+
+
+@pytest.mark.parametrize("columns", ["x", "x + z"])
+def test_slopes_in_the_axes_of_the_last_column_have_the_dense_factor(columns, family, rows):
+    data = rows.assign(z=rows.x**2)
+    model = hb.Model(f"y ~ x + ({columns} | animal)", data, cov={"animal": family})
+    blocks, rng = model.spec.kernel("reml").blocks, np.random.default_rng(1)
+    J, q = blocks.zz[0].shape[:2]
+    Lambda = rng.normal(size=(4, q, q))
+    Lambda[1] = np.tril(Lambda[1])
+    Lambda[2, :, -1] = Lambda[3] = 0  # singular ones
+    found, dense = blocks.factorise([Lambda]), DenseFactor(blocks, [Lambda])
+    assert isinstance(found, SlopesFactor)
+    np.testing.assert_allclose(found.log_det, dense.log_det, rtol=1e-12, atol=1e-12)
+    right = [rng.normal(size=(4, J, q, 3))]
+    halves = [factor.half_solve(right) for factor in (found, dense)]
+    ours, theirs = (np.einsum("tjqc,tjqd->tcd", half[0], half[0]) for half in halves)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-11)
+    ours, theirs = (f.back_solve(h)[0] for f, h in zip((found, dense), halves, strict=True))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+    # what is drawn has the covariance K: the product of L'^-1 with its transpose
+    every = [np.broadcast_to(np.eye(J * q).reshape(J, q, -1), (4, J, q, J * q))]
+    roots = [f.back_solve(every)[0].reshape(4, J * q, -1) for f in (found, dense)]
+    ours, theirs = (root @ root.swapaxes(1, 2) for root in roots)
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+
+
+def test_a_density_that_fails_at_one_of_many_points_is_known_at_the_others(
+    monkeypatch, family, rows
+):
+    model = hb.Model(FORMULAS["slope"], rows, cov={"animal": family})
+    target = target_of(model.spec.kernel("reml"), model.spec.priors)
+    points, phi = PointsOf(target), np.zeros((5, target.size))
+    phi[2] = np.nan
+    assert points.is_dear and points.batch > 5
+
+    def fails(own, at, **options):
+        if np.isnan(at).any():
+            raise np.linalg.LinAlgError
+        return collapsed(own, at, **options)
+
+    monkeypatch.setattr(collapsed_points, "collapsed", fails)
+    found = points.with_draws(phi, np.random.default_rng(1))
+    assert np.isneginf(found.log_density[2])
+    expected = collapsed(target, phi[:1]).log_density[0]
+    np.testing.assert_allclose(found.log_density[[0, 1, 3, 4]], expected, rtol=1e-12)
+    assert (found.b[0][[0, 1, 3, 4]] != 0).all() and (found.b[0][2] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["intercept", "beside herds"])

@@ -6,7 +6,8 @@ those of independent levels with K = R (R'Lambda'Z'WZ Lambda R + I)^-1 R' in the
 brackets, times R'. Lambda and R commute, so G = R'Z'WZ R is made once. No inverse of A is needed.
 
 One factor with one column is turned to the axes of R'Z'WZ R = Q D Q'. Then the matrix in brackets
-is lambda^2 D + I, and an evaluation costs a product with R Q.
+is lambda^2 D + I, and an evaluation costs a product with R Q. One with several columns is turned to
+the axes of its last (``related_slopes.py``).
 
 Source: Henderson (1984), Applications of Linear Models in Animal Breeding, ch. 5; Lippert et al.
 (2011), Nature Methods 8:833 (the turned form).
@@ -16,9 +17,14 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.gaussian.factor.related_slopes import (
+    RelatedColumns,
+    SlopesFactor,
+    related_columns,
+    solved,
+)
 from hierbayes.gaussian.pattern.related import RelatedPattern
 from hierbayes.gaussian.products import (
     LevelBlocks,
@@ -77,11 +83,22 @@ class RelatedBlocks(LevelBlocks):
                 out.append((own.matrix @ v.reshape(T, J, q * c)).reshape(T, J, q, c))
         return out
 
-    def factorise(self, Lambdas: Sequence[FloatArray]) -> "TurnedFactor | DenseFactor":
+    @cached_property
+    def columns(self) -> RelatedColumns:
+        """The blocks of one factor with several columns, turned."""
+        (own,) = self.pattern.relations
+        assert own is not None
+        return related_columns(own.root, self.zz[0])
+
+    def factorise(
+        self, Lambdas: Sequence[FloatArray]
+    ) -> "TurnedFactor | SlopesFactor | DenseFactor":
         """Factorise at one Lambda (T, q, q) a grouping factor."""
-        if len(Lambdas) == 1 and Lambdas[0].shape[1] == 1 and self.zz[0].ndim == 3:
+        if len(Lambdas) > 1 or self.zz[0].ndim == 4:
+            return DenseFactor(self, Lambdas)
+        if Lambdas[0].shape[1] == 1:
             return TurnedFactor(self, Lambdas[0][:, 0, 0])
-        return DenseFactor(self, Lambdas)
+        return SlopesFactor(self.columns, Lambdas[0], lambda: DenseFactor(self, Lambdas))
 
 
 def related_blocks(pattern: RelatedPattern, products: Products | Squares) -> RelatedBlocks:
@@ -181,20 +198,14 @@ class DenseFactor:
     def half_solve(self, right: Sequence[FloatArray]) -> list[FloatArray]:
         """L^-1 of right sides given per factor as (T, J, q, c)."""
         whole = self.blocks.pattern.root.T @ joined(right)
-        solved = [
-            solve_triangular(L, r, lower=True, check_finite=False)
-            for L, r in zip(self.L, whole, strict=True)
-        ]
-        return split(self.blocks.pattern, np.stack(solved))
+        half = [solved(L, r) for L, r in zip(self.L, whole, strict=True)]
+        return split(self.blocks.pattern, np.stack(half))
 
     def back_solve(self, half: Sequence[FloatArray]) -> list[FloatArray]:
         """L'^-1 of the result of ``half_solve``."""
         whole = joined(half)
-        solved = [
-            solve_triangular(L, r, lower=True, trans="T", check_finite=False)
-            for L, r in zip(self.L, whole, strict=True)
-        ]
-        return split(self.blocks.pattern, self.blocks.pattern.root @ np.stack(solved))
+        back = [solved(L, r, transpose=True) for L, r in zip(self.L, whole, strict=True)]
+        return split(self.blocks.pattern, self.blocks.pattern.root @ np.stack(back))
 
     def covariances(self) -> list[FloatArray]:
         """Diagonal blocks of K per factor, (T, J, q, q)."""
@@ -226,7 +237,7 @@ class DenseFactor:
         """K, shape (T, N, N)."""
         if self._inverse is None:
             root = self.blocks.pattern.root.T
-            half = [solve_triangular(L, root, lower=True, check_finite=False) for L in self.L]
+            half = [solved(L, root) for L in self.L]
             self._inverse = np.stack([h.T @ h for h in half])
         return self._inverse
 
