@@ -123,6 +123,8 @@ def parameter_unit(name, *, knows_sigma):
         return Unit(intercept=has_intercept)
     if name in ("sigma", "sd__Observation"):
         return Unit(y=int(not knows_sigma))
+    if name.startswith("sigma_"):  # a coefficient of the log of the residual sd
+        return Unit(x=-name.removeprefix("sigma_").lstrip("_").split(":").count("x"))
     coefficient = re.sub(r"^sd_+|\|.*$", "", name)
     return Unit(
         y=1,
@@ -192,7 +194,7 @@ def differences(result, before, after, move, fit, *, rtol):
     if before.shape != after.shape:
         return f"shape {before.shape}, but {after.shape} after"
     found = []
-    for position, column in enumerate(before.columns):
+    for position, column in enumerate(before.columns if len(before) else ()):
         if not pd.api.types.is_numeric_dtype(before.dtypes.iloc[position]):
             continue
         expected = before.iloc[:, position].to_numpy(float)

@@ -18,13 +18,14 @@ DIFFERENCES = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), 
 SLOPES = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), "slope")
 TESTS = {"statistic": "1", "p_value": "1"}
 EFFECTS = dict.fromkeys(("estimate", "conf_low", "conf_high"), "spread")
+LOG_SD = "log sd: "  # begins what varcorr calls a number in the formula of sigma
 BY_ML = dict.fromkeys(("loglik", "aic", "bic", "deviance"), "log by ml")
 SHARES = {"estimate": "1", "lower": "1", "upper": "1"}
 
 
 def by_level(tables):
     """One frame of the tables of all grouping factors, its index (factor, level)."""
-    return pd.concat(dict(tables))
+    return pd.concat(dict(tables)) if tables else pd.DataFrame()
 
 
 def covariances(fit):
@@ -34,7 +35,7 @@ def covariances(fit):
         table = fit.ranef()[group]
         names = [f"{one} & {two}" for one in table for two in table]
         frames[group] = pd.DataFrame(found.reshape(len(table), -1), table.index, names)
-    return pd.concat(frames)
+    return pd.concat(frames) if frames else pd.DataFrame()
 
 
 def variances(fit):
@@ -45,10 +46,12 @@ def variances(fit):
 
 
 def _variance_name(group, first, second):
-    if group == "Residual":
+    if group == "Residual" and pd.isna(first):
         return "sigma"
-    if first == "rho":  # of a pattern
-        return "cor_rho"
+    if group == "Residual" and first.startswith(LOG_SD):
+        return f"sigma_{first.removeprefix(LOG_SD)}"
+    if first in ("rho", "ar1", "car1", "cs"):  # of a pattern
+        return f"cor_{first}"
     return f"sd_{first}" if pd.isna(second) else f"cor_{first}.{second}"
 
 

@@ -42,6 +42,19 @@ MODELS = {
 OPTIONS = {"known_sd": {"known_sd": "s"}, "weights": {"weights": "w"}}
 # Covariances of few parameters, and known ones between levels, under fewer moves.
 STRUCTURED = {"pattern": "y ~ x + cs(0 + f | g)", "related": "y ~ x + f + (1 | g)"}
+# Residuals that are correlated, of unequal sds, or both.
+RESIDUAL = {
+    "strata": "y ~ x + f + (x | g)",
+    "log-linear": "y ~ x + f + (1 | g)",
+    "serial": "y ~ x + f + (1 | g)",
+    "exchangeable": "y ~ x + f",
+}
+RESIDUAL_OPTIONS = {
+    "strata": {"sigma": "~ f"},
+    "log-linear": {"sigma": "~ x"},
+    "serial": {"residual": "ar1(t | g)", "sigma": "~ f"},
+    "exchangeable": {"residual": "cs(1 | g)"},
+}
 RELATED = pd.DataFrame(
     np.eye(8) + 0.25 * (np.subtract.outer(np.arange(8), np.arange(8)) % 3 == 0),
     index=list("ABCDEFGH"),
@@ -63,6 +76,7 @@ def frame(*, balanced):
     data = pd.DataFrame(
         {"y": y, "x": x, "w": rng.uniform(0.5, 2, 64), "s": rng.uniform(0.5, 1, 64)}
     )
+    data["t"] = np.argsort(rng.random((8, 8)), axis=1).ravel()
     for name, codes in {"f": f, "g": g, "h": h, "k": k}.items():
         data[name] = [string.ascii_uppercase[code] for code in codes]
     return data if balanced else data.drop(index=[0, 1, 2, 9, 10, 17, 30, 45, 63])
@@ -71,8 +85,9 @@ def frame(*, balanced):
 @cache
 def case_of(model):
     data = frame(balanced=model == "balanced").reset_index(drop=True)
-    options = {"cov": {"g": RELATED}} if model == "related" else OPTIONS.get(model, {})
-    return Case(formula=(MODELS | STRUCTURED)[model], data=data, options=options)
+    options = {"cov": {"g": RELATED}} if model == "related" else {}
+    options = (OPTIONS | RESIDUAL_OPTIONS).get(model, options)
+    return Case(formula=(MODELS | STRUCTURED | RESIDUAL)[model], data=data, options=options)
 
 
 @cache
@@ -238,6 +253,17 @@ def test_numbers_of_structures_move_with_units_and_not_with_the_order_of_rows(mo
     case = case_of(model)
     check(model, "reml", affine(case, y=(3e8, 1e8), x=(0.0, 1e-6)))
     check(model, "ml", permuted(case))
+
+
+@pytest.mark.parametrize("model", RESIDUAL)
+def test_numbers_beside_structures_of_residuals_move_with_units_and_with_nothing_else(model):
+    case = case_of(model)
+    check(model, "reml", affine(case, y=(3e8, 1e8), x=(0.0, 1e-6)))
+    check(model, "ml", permuted(case))
+
+
+def test_labels_of_series_do_not_matter():
+    check("serial", "reml", relabelled(case_of("serial")))
 
 
 @pytest.mark.parametrize("model", MODELS)
