@@ -17,6 +17,7 @@ from hierbayes.intervals.coordinate_curvature import (
     second_derivatives,
     sizes_of_coordinates,
 )
+from hierbayes.likelihood.fading import SD_AT_ZERO, held_sds
 from hierbayes.likelihood.residual_search import AT_END
 from hierbayes.results.linear_fit import LinearFit
 
@@ -30,7 +31,7 @@ class ResidualCurvature:
     kernel : the kernel at phi, in the basis of the products
     at : its evaluation
     moves : array, shape (m - 1, k + d), theta and phi along each coordinate but log sigma
-    free : array of bool, shape (k + d,), which of theta and phi are off their bounds
+    is_free : array of bool, shape (d + 1,), which of phi, and sigma last, are held nowhere
     hessian : array, shape (m, m), of the deviance, log sigma last
     slopes : array, shape (m, p, p), R S R' are the derivatives of vcov(beta)
     """
@@ -38,7 +39,7 @@ class ResidualCurvature:
     kernel: Kernel
     at: Evaluation
     moves: FloatArray
-    free: BoolArray
+    is_free: BoolArray
     hessian: FloatArray
     slopes: FloatArray
 
@@ -51,13 +52,23 @@ def residual_curvature(fit: LinearFit) -> ResidualCurvature:
     theta = kernel.in_basis(fit.representative) if fit.representative.size else np.empty(0)
     point = own.evaluated(theta[None], phi[None])
     at, k, d = point.at, theta.size, phi.size
-    sizes, free = np.ones(k + d), np.ones(k + d, dtype=np.bool_)
+    structure = own.products.structure
+    G, at_zero = structure.n_spreads, [f for f in fit.findings if f.code == SD_AT_ZERO]
+    held = held_sds(structure, phi) if at_zero else None
+    is_free = np.ones(d + 1, dtype=np.bool_)
+    is_free[G:d] = np.abs(phi[G:]) < AT_END
+    moves = np.zeros((k + d, k + d))
     if k:
-        sizes[:k] = sizes_of_coordinates(kernel, at)
-        free[:k] = free_coordinates(kernel, at)
-    G = own.products.structure.n_spreads
-    free[k + G :] = np.abs(phi[G:]) < AT_END
-    moves = np.diag(sizes)[free]
+        own_moves = np.diag(sizes_of_coordinates(kernel, at))
+        moves[:k, :k] = own_moves * free_coordinates(kernel, at)[:, None]
+    moves[k:, k:] = np.diag(is_free[:d])
+    if held is not None:
+        moves[k : k + G] = 0.0
+        moves[k : k + held.basis.shape[1], k : k + G] = held.basis.T
+        own_sds = structure.spread.D[list(held.places)] != 0
+        is_free[[d, *range(G)]] = own_sds.any(axis=1).all()  # others are parts of the reference
+        is_free[:G] &= ~own_sds.any(axis=0)
+    moves = moves[moves.any(axis=1)]
     x, sigma = np.concatenate([theta, phi]), fit.sigma
     r, p = moves.shape[0], at.beta.shape[1]
     hessian, slopes = np.zeros((r + 1, r + 1)), np.zeros((r + 1, p, p))
@@ -74,5 +85,5 @@ def residual_curvature(fit: LinearFit) -> ResidualCurvature:
     slopes[:r] = back @ differences(np.swapaxes(half, 1, 2) @ half) @ back.T
     slopes[r] = 2 * np.eye(p)
     return ResidualCurvature(
-        kernel=kernel, at=at, moves=moves, free=free, hessian=hessian, slopes=slopes
+        kernel=kernel, at=at, moves=moves, is_free=is_free, hessian=hessian, slopes=slopes
     )

@@ -22,19 +22,17 @@ def residual_limits(fit: LinearFit, level: float) -> dict[str, FloatArray]:
     found, phi = residual_curvature(fit), fit.residual.phi
     k = found.at.theta.shape[1]
     covariance, flat = curved_inverse(found.hessian, np.abs(np.diag(found.hessian)))
-    errors = np.sqrt(2 * np.diag(covariance))
-    lost = (np.abs(flat) > 0).any(axis=1)
-    reach = ndtri((1 + level) / 2)
+    # phi and log sigma along the coordinates
+    ways = np.zeros((covariance.shape[0], phi.size + 1))
+    ways[:-1, :-1], ways[-1, -1] = found.moves[:, k:], 1.0
+    known = found.is_free & ~(flat.T @ ways).any(axis=0)
+    reach = ndtri((1 + level) / 2) * np.sqrt(2 * ((covariance @ ways) * ways).sum(axis=0))
     limits = {}
-    if not lost[-1]:
-        limits["sigma"] = fit.sigma * np.exp(reach * errors[-1] * np.array([-1.0, 1.0]))
+    if known[-1]:
+        limits["sigma"] = fit.sigma * np.exp(reach[-1] * np.array([-1.0, 1.0]))
     residuals = fit.spec.residuals
-    place = {int(at): row for row, at in enumerate(np.flatnonzero(found.free))}
-    for i, name in enumerate(residuals.names):
-        row = place.get(k + i)
-        if row is None or lost[row]:
-            continue
+    for i in np.flatnonzero(known[:-1]).tolist():
         ends = np.tile(phi, (2, 1))
-        ends[:, i] += reach * errors[row] * np.array([-1.0, 1.0])
-        limits[name] = np.sort(residuals.values(ends)[:, i])
+        ends[:, i] += reach[i] * np.array([-1.0, 1.0])
+        limits[residuals.names[i]] = np.sort(residuals.values(ends)[:, i])
     return limits

@@ -40,6 +40,7 @@ from hierbayes.intervals.coordinate_curvature import Curved, coordinate_curvatur
 from hierbayes.intervals.determined_part import determined_part
 from hierbayes.intervals.residual_curvature import residual_curvature
 from hierbayes.likelihood.convergence import SINGULAR, is_term_singular
+from hierbayes.likelihood.fading import SD_AT_ZERO
 from hierbayes.likelihood.lmm import singular_terms
 from hierbayes.options import Ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -358,10 +359,14 @@ def held_notes(fit: LikelihoodFit, ddf: Ddf) -> tuple[str, ...]:
         return ()
     unknown = fit.kernel.undetermined
     note = (fit.undetermined_note,) if unknown is not None else ()
-    if ddf != "satterthwaite" or fit.is_linear_model or not fit.representative.size:
+    if ddf != "satterthwaite" or (fit.is_linear_model and fit.residual is None):
         return note
     covariances = term_covariances(fit.kernel.shape, fit.representative, fit.sigma)
-    held = []
+    held = [
+        f"the residual sd of {found.numbers['rows']} (zero)"
+        for found in fit.findings
+        if found.code == SD_AT_ZERO
+    ]
     for i in singular_terms(fit.kernel.basis_shape, fit.at.Lambdas):
         if unknown is not None and unknown.parameters[unknown.slices[i]].any():
             continue

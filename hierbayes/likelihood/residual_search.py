@@ -26,8 +26,15 @@ from hierbayes.gaussian.residual.of_design import DesignResiduals, residuals_of
 from hierbayes.gaussian.residual.one_factor import OneFactor, is_small
 from hierbayes.gaussian.residual.products import ResidualProducts, residual_products
 from hierbayes.likelihood.criterion import DECREMENT_GOAL, FLOOR
+from hierbayes.likelihood.fading import (
+    HELD,
+    HeldSds,
+    are_scaled,
+    fading_findings,
+    held_sds,
+)
 from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
-from hierbayes.linalg.newton import GOAL_PER_ROW, Goal, Locals, Problem, minimise, safely
+from hierbayes.linalg.newton import GOAL_PER_ROW, Found, Goal, Locals, Problem, minimise, safely
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
 from hierbayes.wording import listed
@@ -42,10 +49,13 @@ SIZES = (1.0, 0.3)  # of theta by moments, at which a search looks first
 AWAY = 1.2  # of log sds in their units, where a search looks besides
 MOST_WAYS = 6
 FIRST = Goal(decrement=1e-2, max_steps=12)  # of short searches
-AT_END = 8.0  # a coordinate beyond it has a correlation within 1e-6 of its bound
+SMALL = 4.0  # of the log of an sd, below the largest, from which it may be going to zero
+FADED = 1e-2  # change of the criterion up to which an sd may as well be another
+LOWERED = 0.5  # of the log of an sd, by which it is
 # Eigenvalues of the curvature, with a unit diagonal, below this are none: two parameters say the
 # same of the data.
 NO_CURVATURE = 1e-7
+AT_END = 8.0  # a coordinate beyond it has a correlation within 1e-6 of its bound
 
 
 @record
@@ -65,12 +75,29 @@ class ResidualLmmFit:
 
 
 class JointCriterion(Problem[Evaluation]):
-    """The criterion of theta and phi, one point x (k + d,) after the other."""
+    """The criterion of theta and phi, one point x (k + d,) after the other.
+
+    Attributes
+    ----------
+    k : number of coordinates of theta, which come first
+    n_spreads : number of coordinates of sds, which come next; those of correlations are last
+    ways : array, shape (d, d), what each coordinate after theta is in phi
+    """
 
     def __init__(self, kernel: ResidualKernel) -> None:
         self.kernel = kernel
         self.shape = kernel.shape.in_basis(kernel.products.anchor.z_bases)
         self.k = self.shape.n_theta
+        self.n_spreads = kernel.products.structure.n_spreads
+        self.ways = np.eye(kernel.products.structure.size)
+
+    def point(self, theta: FloatArray, phi: FloatArray) -> FloatArray:
+        """Point of theta (k,) and phi (d,)."""
+        return np.concatenate([theta, phi])
+
+    def phi(self, x: FloatArray) -> FloatArray:
+        """Phi (m, d) at points x."""
+        return x[:, self.k :]
 
     def take(self, rows: IntArray) -> "JointCriterion":
         """Return itself: any number of points have the same criterion."""
@@ -123,6 +150,14 @@ class JointCriterion(Problem[Evaluation]):
         beside = np.full((x.shape[0], d), np.inf)
         return np.concatenate([room, beside], axis=1), np.concatenate([there, beside < 0], axis=1)
 
+    def sizes(self, x: FloatArray) -> FloatArray | None:
+        """Sizes of coordinates (m, k + d), a correlation has its own; None if all are one."""
+        correlation = self.kernel.products.structure.correlation
+        own = correlation.search_sizes(x[:, self.k + self.n_spreads :])
+        if own is None:
+            return None
+        return np.concatenate([np.ones((x.shape[0], x.shape[1] - own.shape[1])), own], axis=1)
+
     def reach(self, x: FloatArray, sizes: FloatArray | None) -> FloatArray:
         """Longest steps (m,)."""
         del sizes
@@ -163,6 +198,41 @@ class SmallCriterion(JointCriterion):
     def known(self, there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation] | None:
         """Return what was found at some of many points."""
         return _part(there, rows)
+
+
+class HeldCriterion(JointCriterion):
+    """The same with small sds held: theta, ways that the other sds may go, correlations."""
+
+    def __init__(self, whole: JointCriterion, held: HeldSds) -> None:
+        super().__init__(whole.kernel)
+        self.whole, self.held = whole, held
+        G, self.n_spreads = held.basis.shape
+        rest = self.ways.shape[0] - G
+        self.ways = np.zeros((self.n_spreads + rest, G + rest))
+        self.ways[: self.n_spreads, :G] = held.basis.T
+        self.ways[self.n_spreads :, G:] = np.eye(rest)
+        self.origin = np.concatenate([held.gammas, np.zeros(rest)])
+
+    def point(self, theta: FloatArray, phi: FloatArray) -> FloatArray:
+        """Point of theta (k,) and phi (d,), at which the sds are held."""
+        return np.concatenate([theta, self.ways @ (phi - self.origin)])
+
+    def phi(self, x: FloatArray) -> FloatArray:
+        """Phi (m, d) at points x."""
+        return np.asarray(self.origin + x[:, self.k :] @ self.ways)
+
+    def at(self, x: FloatArray) -> Locals[Evaluation]:
+        """Return the criterion at points."""
+        k = self.k
+        found = self.whole.at(np.concatenate([x[:, :k], self.phi(x)], axis=1))
+
+        def derivatives() -> tuple[FloatArray, FloatArray]:
+            gradient, curvature = found.derivatives()
+            E = np.eye(x.shape[1], k + self.ways.shape[1])
+            E[k:, k:] = self.ways
+            return gradient @ E.T, E @ curvature @ E.T
+
+        return Locals(found.value, derivatives, found.states)
 
 
 def _part(there: Locals[Evaluation], rows: IntArray) -> Locals[Evaluation]:
@@ -207,13 +277,18 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
     k = problem.k
     goal = Goal(decrement=DECREMENT_GOAL + GOAL_PER_ROW * kernel.products.n_obs, polished=True)
     best: LmmFit | None = None
+    held: HeldSds | None = None
     steps = 0
     for _ in range(ROUNDS):
         joint = minimise(problem, x[None], goal=goal, there=there)
         if not np.isfinite(joint.value[0]):
             raise DataError(NO_RESIDUALS)
+        if held is None and (held := _fading(problem, joint)) is not None:
+            theta, phi = _at_held(problem, joint.x[0], held)
+            problem = HeldCriterion(problem, held)
+            joint = minimise(problem, problem.point(theta, phi)[None], goal=goal)
         steps += int(joint.steps[0])
-        phi = joint.x[0, k:]
+        phi = problem.phi(joint.x)[0]
         unit = _unit(kernel, middle, problem.shape, phi)
         at_phi = kernel.at(phi)
         is_there = bool(joint.converged[0])
@@ -222,9 +297,9 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
         if float(best.at.criterion[0]) > float(joint.value[0]) - LOWER:
             break
         theta = at_phi.in_basis(best.theta) / unit if k else np.empty(0)
-        x, there = np.concatenate([theta, phi]), None
+        x, there = problem.point(theta, phi), None
     assert best is not None
-    _check_told_apart(joint.curvature[0], joint.x[0], residuals, k)
+    _check_told_apart(problem, joint, residuals)
     found = LmmFit(
         kernel=best.kernel,
         at=best.at,
@@ -234,7 +309,30 @@ def search(design: Design, kernel: ResidualKernel, residuals: DesignResiduals) -
         findings=best.findings,
         steps=best.steps + steps,
     )
-    return ResidualLmmFit(found=found, phi=phi, findings=_at_ends(phi, residuals))
+    places = () if held is None else held.places
+    findings = (*_at_ends(phi, residuals), *fading_findings(residuals, places))
+    return ResidualLmmFit(found=found, phi=phi, findings=findings)
+
+
+def _fading(problem: JointCriterion, joint: Found[Evaluation]) -> HeldSds | None:
+    """Return small sds where holding them, there or lower, changes the criterion by nothing."""
+    structure, x = problem.kernel.products.structure, joint.x[0]
+    phi = x[problem.k :]
+    places = [held_sds(structure, phi, least=SMALL, held=at) for at in (HELD, HELD + LOWERED)]
+    if places[0] is None or places[1] is None:
+        return None
+    some = [np.concatenate(_at_held(problem, x, held)) for held in places if held is not None]
+    values = safely(problem, np.array(some)).value
+    return places[0] if np.abs(values - joint.value[0]).max() < FADED else None
+
+
+def _at_held(
+    problem: JointCriterion, x: FloatArray, held: HeldSds
+) -> tuple[FloatArray, FloatArray]:
+    """Theta and phi of x (k + d,) with small sds where they are held and all else where it was."""
+    k, G = problem.k, held.gammas.size
+    theta = np.where(are_scaled(problem.shape), x[:k] * np.exp(-held.log_reference), x[:k])
+    return theta, np.concatenate([held.gammas, x[k + G :]])
 
 
 def _unit(
@@ -243,10 +341,7 @@ def _unit(
     """Sd of the middle of the rows in that of the reference, at scales of theta; one elsewhere."""
     structure = kernel.products.structure
     shift = (structure.spread.D - middle.products.structure.spread.D)[0]
-    has_scale = shape.is_diagonal.copy()
-    for at, _, _ in shape.factor_entries:
-        has_scale[at] = True
-    return np.where(has_scale, np.exp(shift @ phi[: structure.n_spreads]), 1.0)
+    return np.where(are_scaled(shape), np.exp(shift @ phi[: structure.n_spreads]), 1.0)
 
 
 def _best_start(
@@ -351,23 +446,22 @@ def _at_ends(phi: FloatArray, residuals: DesignResiduals) -> tuple[Finding, ...]
 
 
 def _check_told_apart(
-    curvature: FloatArray, x: FloatArray, residuals: DesignResiduals, k: int
+    problem: JointCriterion, joint: Found[Evaluation], residuals: DesignResiduals
 ) -> None:
     """Raise DataError where a parameter of the residuals says what others say already."""
-    inside = np.ones(x.size, dtype=np.bool_)
-    inside[k + residuals.structure.n_spreads :] = (
-        np.abs(x[k + residuals.structure.n_spreads :]) < AT_END
-    )
+    curvature, x = joint.curvature[0], joint.x[0]
+    correlations = np.arange(x.size) >= problem.k + problem.n_spreads
     own = np.diag(curvature)
-    inside &= own > 0
+    inside = (own > 0) & ~(correlations & (np.abs(x) >= AT_END))
     root = np.sqrt(own[inside])
     size, axes = np.linalg.eigh(curvature[np.ix_(inside, inside)] / root / root[:, None])
     if not size.size or size[0] > NO_CURVATURE:
         return
-    weight = np.abs(axes[:, 0])
-    places = np.flatnonzero(inside)[weight > 0.1] - k
-    named = [residuals.names[i] for i in places.tolist() if i >= 0]
-    if named:
+    weight = np.zeros(x.size)
+    weight[inside] = axes[:, 0]
+    places = np.flatnonzero(np.abs(weight[problem.k :] @ problem.ways) > 0.1)
+    if places.size:
+        named = [residuals.names[i] for i in places.tolist()]
         raise DataError(
             f"The data do not tell {listed(named, 'and')} apart from the other variance "
             "parameters: they say the same of the rows. Leave one of them out, for example the "

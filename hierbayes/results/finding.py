@@ -15,6 +15,7 @@ from hierbayes.wording import warn
 
 WARNING_OF: dict[str, type[HierBayesWarning]] = {
     "boundary": BoundaryWarning,
+    "residual_sd_at_zero": BoundaryWarning,
     "suspect": ConvergenceWarning,
     "rank_deficient": RankDeficientWarning,
     "r_hat": ConvergenceWarning,

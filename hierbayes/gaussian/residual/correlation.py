@@ -81,6 +81,12 @@ class Correlation(Protocol):
     def coordinates(self, correlations: FloatArray) -> FloatArray:
         """Undo ``correlations``."""
 
+    def search_sizes(self, phi: FloatArray) -> FloatArray | None:
+        """Sizes (T, d) of the coordinates at phi (T, d), in which a search takes its steps.
+
+        None where they are one.
+        """
+
 
 @record
 class Independent:
@@ -102,6 +108,9 @@ class Independent:
         return phi
 
     coordinates = correlations
+
+    def search_sizes(self, phi: FloatArray) -> None:
+        """There are none."""
 
 
 @record
@@ -125,6 +134,11 @@ class Bounded:
         """Return phi."""
         half = (self.upper - self.lower) / 2
         return np.asarray(np.arctanh((correlations - self.lower - half) / half))
+
+    def search_sizes(self, phi: FloatArray) -> FloatArray | None:
+        """They are one."""
+        del phi
+        return None
 
     def slope(self, phi: FloatArray) -> FloatArray:
         """Return the derivative of r in phi."""
@@ -192,6 +206,15 @@ class Serial(Bounded):
             return super().log_slope_slope(phi)
         s = self.at_unit(phi)
         return np.asarray(2 * (1 - s) / self.unit - 2 * s)
+
+    def search_sizes(self, phi: FloatArray) -> FloatArray | None:
+        """One, and towards zero such that the correlation at the smallest gap has one curvature.
+
+        It fades slowly in phi where gaps are far smaller than the unit, long after all others.
+        """
+        if self.lower:
+            return None
+        return np.exp(-np.clip(phi, NEAREST_ZERO, 0.0) * self.gaps.min())
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: one; of each gap what both ends have more; of each gap the pair."""
@@ -289,6 +312,9 @@ class Unstructured:
         root = np.linalg.cholesky(C)
         left = (1 - np.cumsum(root**2, axis=2) + root**2)[:, rows, columns]
         return np.asarray(np.arctanh(root[:, rows, columns] / np.sqrt(left)))
+
+    def search_sizes(self, phi: FloatArray) -> None:
+        """They are one."""
 
     def slopes(self, phi: FloatArray) -> FloatArray:
         """Return the derivatives of the matrices, (T, d, V, V)."""
