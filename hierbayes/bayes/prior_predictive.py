@@ -43,7 +43,7 @@ def prior_predictive(spec: Specification, *, draws: int, random_seed: Any) -> "D
     import xarray as xr
 
     found = prior_responses(spec, draws=draws, random_seed=random_seed)
-    labels = labels_of(spec.design, spec.kept_columns, spec.kept_of)
+    labels = labels_of(spec.design, spec.kept_columns, spec.kept_of, spec.visits)
     groups = {
         "prior": dataset(parameter_variables(found.parameters, labels), labels),
         "prior_predictive": xr.Dataset(

@@ -62,7 +62,7 @@ def datatree(
         if group == "prior":
             check_independent(fit.design, f"idata with {group!r}")
     rng = random_generator(random_seed)
-    labels = labels_of(fit.design, fit.kept, fit.spec.kept_of)
+    labels = labels_of(fit.design, fit.kept, fit.spec.kept_of, fit.spec.visits)
     found: dict[str, xr.Dataset | xr.DataTree] = {}
     found.update(fit.idata.children if groups else _own_groups(fit, labels))
     if "posterior_predictive" in groups:

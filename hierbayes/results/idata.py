@@ -27,7 +27,7 @@ from hierbayes.naming.variable_names import (
     visit_dims,
 )
 from hierbayes.results.draws import PosteriorDraws
-from hierbayes.results.visit_correlations import as_matrix, matrix_variable, visits_of
+from hierbayes.results.visit_correlations import as_matrix, matrix_variable
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -46,6 +46,7 @@ class Labels:
     coef_labels : their names, each once (``naming/addresses.py``)
     factors : grouping factor -> its name among variables and dimensions
     response : name of the response among variables
+    visits : labels of the visits whose residuals have correlations of their own; else none
     formulas : the names of each further parameter that has a formula, without it before them
     """
 
@@ -54,6 +55,7 @@ class Labels:
     coef_labels: tuple[str, ...]
     factors: Mapping[str, str]
     response: str
+    visits: tuple[str, ...] = ()
     formulas: Mapping[str, "Labels"] = field(default_factory=dict)
 
     @property
@@ -65,7 +67,7 @@ class Labels:
             found[name] = factor.levels.astype(str)
             found |= {key: list(effect_labels(self.design, number)) for key in term_dims(name)}
         if (matrix := matrix_variable(self.design)) is not None:
-            found |= dict.fromkeys(visit_dims(matrix), visits_of(self.design))
+            found |= {dim: list(self.visits) for dim in visit_dims(matrix)}
         for parameter, own in self.formulas.items():
             found |= {behind(parameter) + dim: values for dim, values in own.coords.items()}
         return found
@@ -84,11 +86,15 @@ class Labels:
 
 
 def labels_of(
-    design: Design, kept: IntArray, kept_of: Mapping[str, IntArray] | None = None
+    design: Design,
+    kept: IntArray,
+    kept_of: Mapping[str, IntArray] | None = None,
+    visits: tuple[str, ...] = (),
 ) -> Labels:
     """Return the names of variables and dimensions of a design.
 
-    ``kept_of`` are the columns kept of each further parameter that has a formula.
+    ``kept_of`` are the columns kept of each further parameter that has a formula, ``visits`` those
+    of the specification.
     """
     factors = factor_variables([factor.name for factor in design.factors])
     response = response_variable(design.formula.response_label, factors)
@@ -99,6 +105,7 @@ def labels_of(
         coef_labels=coef_labels,
         factors=factors,
         response=response,
+        visits=visits,
         formulas={name: labels_of(design.of(name), own) for name, own in (kept_of or {}).items()},
     )
 

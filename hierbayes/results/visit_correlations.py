@@ -10,7 +10,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.design.design import Design
-from hierbayes.design.series import series_of
+from hierbayes.gaussian.residual.correlation import correlation_matrices
 from hierbayes.naming.variable_names import visit_correlations_variable
 
 
@@ -19,12 +19,6 @@ def matrix_variable(design: Design) -> str | None:
     if design.residual is None or design.residual.word != "us":
         return None
     return visit_correlations_variable(design.residual.group)
-
-
-def visits_of(design: Design) -> list[str]:
-    """Return the labels of the visits."""
-    assert design.residual is not None
-    return list(series_of(design.residual, design.rows.values, design.row_labels).visits)
 
 
 def one_by_one(
@@ -45,8 +39,6 @@ def as_matrix(family: Mapping[str, FloatArray], variable: str | None) -> dict[st
         return dict(family)
     own = [value for name, value in family.items() if name.startswith("cor_")]
     size = (1 + int(np.sqrt(1 + 8 * len(own)))) // 2
-    rows, columns = np.tril_indices(size, -1)
-    R = np.tile(np.eye(size), (*own[0].shape, 1, 1))
-    R[..., rows, columns] = R[..., columns, rows] = np.stack(own, axis=-1)
+    R = correlation_matrices(np.stack(own, axis=-1), size)
     rest = {name: value for name, value in family.items() if not name.startswith("cor_")}
     return rest | {variable: R}

@@ -170,6 +170,15 @@ class Specification:
         """The structure of the residuals of a model whose design has one."""
         return residuals_of(self.design)
 
+    @property
+    def visits(self) -> tuple[str, ...]:
+        """Labels of the visits whose residuals have correlations of their own; else none."""
+        term = self.design.residual
+        if term is None or term.word != "us":
+            return ()
+        assert self.residuals.series is not None
+        return self.residuals.series.visits
+
     @cached_property
     def _residual_kernel(self) -> ResidualKernel:
         found = self.residuals

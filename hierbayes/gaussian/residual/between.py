@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
-from hierbayes.gaussian.residual.correlation import Exchangeable, Serial, Unstructured
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 
 
@@ -68,7 +67,8 @@ def correlations_between(
 ) -> FloatArray:
     """Correlations between rows (..., a) and (..., b) at phi (T, d), shape (T, ..., a, b)."""
     left, right = left.beside(-1), right.beside(-2)
-    return _masked(_within(found, phi, left, right), left, right)
+    own, rest = found.structure.correlation, phi[:, found.structure.n_spreads :]
+    return _masked(own.between(rest, left.place, right.place), left, right)
 
 
 def slopes_between(
@@ -86,7 +86,7 @@ def slopes_between(
     same = left.number == right.number
     of_correlations = [
         np.where((left.series == right.series) & ~same, slope, 0.0) * both
-        for slope in _slopes_within(found, phi[G:], left, right)
+        for slope in found.structure.correlation.slopes_between(phi[G:], left.place, right.place)
     ]
     parts = [*of_sds, *of_correlations]
     return np.array(parts) if parts else np.zeros((0, *R.shape))
@@ -95,39 +95,3 @@ def slopes_between(
 def _masked(correlation: FloatArray, left: PlacedRows, right: PlacedRows) -> FloatArray:
     inside = np.where(left.series == right.series, correlation, 0.0)
     return np.where(left.number == right.number, 1.0, inside)
-
-
-def _within(
-    found: DesignResiduals, phi: FloatArray, left: PlacedRows, right: PlacedRows
-) -> FloatArray:
-    """Correlations at phi (T, d) as if all rows were of one series and no two the same."""
-    own, rest = found.structure.correlation, phi[:, found.structure.n_spreads :]
-    shape = np.broadcast_shapes(left.place.shape, right.place.shape)
-    if isinstance(own, Unstructured):
-        i, j = left.place.astype(np.intp), right.place.astype(np.intp)
-        return np.asarray(own.matrices(rest)[:, i, j])
-    if isinstance(own, Serial):
-        gap = np.abs(left.place - right.place) / own.unit
-        return np.asarray(own.at_unit(rest).reshape(-1, *[1] * gap.ndim) ** gap)
-    if isinstance(own, Exchangeable):
-        r = own.correlations(rest).reshape(-1, *[1] * len(shape))
-        return np.broadcast_to(r, (phi.shape[0], *shape))
-    return np.zeros((phi.shape[0], *shape))
-
-
-def _slopes_within(
-    found: DesignResiduals, rest: FloatArray, left: PlacedRows, right: PlacedRows
-) -> list[FloatArray]:
-    own = found.structure.correlation
-    if isinstance(own, Serial):
-        gap = np.abs(left.place - right.place) / own.unit
-        r, dr = own.at_unit(rest[None])[0, 0], own.slope(rest[None])[0, 0]
-        with np.errstate(divide="ignore"):  # of a row with itself, which does not count
-            return [np.where(gap > 0, gap * r ** np.where(gap > 0, gap - 1, 0.0) * dr, 0.0)]
-    if isinstance(own, Exchangeable):
-        shape = np.broadcast_shapes(left.place.shape, right.place.shape)
-        return [np.full(shape, own.slope(rest[None])[0, 0])]
-    if isinstance(own, Unstructured):
-        i, j = left.place.astype(np.intp), right.place.astype(np.intp)
-        return [slope[i, j] for slope in own.slopes(rest[None])[0]]
-    return []

@@ -13,7 +13,6 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.gaussian.residual.between import PlacedRows, correlations_between, placed_rows
-from hierbayes.gaussian.residual.correlation import Exchangeable, Serial
 from hierbayes.gaussian.residual.of_design import DesignResiduals
 
 AT_ONCE = 2**21  # numbers of the covariances of one batch of new rows: 16 MB
@@ -83,26 +82,13 @@ def given_observed(found: DesignResiduals, phi: FloatArray, new: PlacedRows) -> 
 
     A new row of which they say nothing is in none of the parts.
     """
-    observed = placed_rows(found, phi[0])
+    observed, own = placed_rows(found, phi[0]), found.structure.correlation
     for rows, beside in _beside(found, observed, new, n_points=phi.shape[0]):
         at, there = new.take(rows[:, None]), observed.take(beside)
         r = correlations_between(found, phi, at, there)[:, :, 0]
-        w = _weights(found, phi, there, r)
+        w = own.solve(phi[:, found.structure.n_spreads :], there.place, r)
         variance = np.maximum(1 - (w * r).sum(axis=2), 0.0)
         yield Given(rows=rows, beside=beside, weights=w, variance=variance)
-
-
-def _weights(
-    found: DesignResiduals, phi: FloatArray, there: PlacedRows, r: FloatArray
-) -> FloatArray:
-    """Solve C_o w = r for rows (B, m) and their correlations r (T, B, m)."""
-    own = found.structure.correlation
-    if isinstance(own, Exchangeable):
-        c = own.correlations(phi[:, found.structure.n_spreads :])[:, :, None]
-        left = r.sum(axis=2, keepdims=True) * c / (1 + (r.shape[2] - 1) * c)
-        return np.asarray((r - left) / (1 - c))
-    C = correlations_between(found, phi, there, there)
-    return np.asarray(np.linalg.solve(C, r[..., None])[..., 0])
 
 
 def _beside(
@@ -117,7 +103,7 @@ def _beside(
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     series = new.series[inside]
     first, size = starts[series], counts[series]
-    if isinstance(found.structure.correlation, Serial):
+    if found.structure.correlation.is_chain:
         # how many rows of its series are not later
         before = _not_later(observed, order, new.take(inside)) - first
         first = first + np.clip(before - 1, 0, size - 1)

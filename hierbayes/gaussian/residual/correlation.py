@@ -87,12 +87,26 @@ class Correlation(Protocol):
         None where they are one.
         """
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether a row has the same correlations with all others given its neighbours in time."""
+
+    def between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Correlations (T, ...) of two rows of one series, at phi (T, d), by times or visits."""
+
+    def slopes_between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the derivatives (d, ...) at phi (d,) of ``between`` of rows not the same."""
+
+    def solve(self, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+        """Return C^-1 times right sides (T, B, m) for B times m rows of one series each."""
+
 
 @record
 class Independent:
     """C = I."""
 
     size: int = 0
+    is_chain: bool = False
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Return ones."""
@@ -111,6 +125,18 @@ class Independent:
 
     def search_sizes(self, phi: FloatArray) -> None:
         """There are none."""
+
+    def between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return zeros: no row is in a series with another."""
+        return np.zeros((phi.shape[0], *np.broadcast_shapes(left.shape, right.shape)))
+
+    def slopes_between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """There are none."""
+        return np.zeros((0, *np.broadcast_shapes(left.shape, right.shape)))
+
+    def solve(self, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the right sides."""
+        return right
 
 
 @record
@@ -171,6 +197,7 @@ class Serial(Bounded):
     gaps: FloatArray
     counts: FloatArray
     unit: float = 1.0
+    is_chain: bool = True
 
     def correlations(self, phi: FloatArray) -> FloatArray:
         """Return r at a gap of one."""
@@ -216,6 +243,23 @@ class Serial(Bounded):
             return None
         return np.exp(-np.clip(phi, NEAREST_ZERO, 0.0) * self.gaps.min())
 
+    def between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return r^gap."""
+        gap = np.abs(left - right) / self.unit
+        return np.asarray(self.at_unit(phi).reshape(-1, *[1] * gap.ndim) ** gap)
+
+    def slopes_between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the derivative of r^gap, (1, ...); zero where there is no gap."""
+        gap = np.abs(left - right) / self.unit
+        some = gap > 0
+        with np.errstate(divide="ignore"):
+            power = self.at_unit(phi)[0] ** np.where(some, gap - 1, 0.0)
+        return np.where(some, gap * power * self.slope(phi)[0], 0.0)[None]
+
+    def solve(self, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+        """Return C^-1 times right sides (T, B, m)."""
+        return _solved(self, phi, place, right)
+
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: one; of each gap what both ends have more; of each gap the pair."""
         r = self.at_unit(phi)
@@ -249,6 +293,23 @@ class Exchangeable(Bounded):
 
     sizes: FloatArray
     counts: FloatArray
+    is_chain: bool = False
+
+    def between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return r everywhere."""
+        shape = np.broadcast_shapes(left.shape, right.shape)
+        r = self.correlations(phi).reshape(-1, *[1] * len(shape))
+        return np.broadcast_to(r, (phi.shape[0], *shape))
+
+    def slopes_between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the derivative of r, (1, ...)."""
+        return np.full((1, *np.broadcast_shapes(left.shape, right.shape)), self.slope(phi)[0])
+
+    def solve(self, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+        """Return C^-1 times right sides (T, B, m), by the formula of the module's header."""
+        r = self.correlations(phi)[:, :, None]
+        left = right.sum(axis=2, keepdims=True) * r / (1 + (right.shape[2] - 1) * r)
+        return np.asarray((right - left) / (1 - r))
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: of a row; of each size that between the sums of a block."""
@@ -287,6 +348,7 @@ class Unstructured:
     n_visits: int
     patterns: tuple[IntArray, ...]
     counts: FloatArray
+    is_chain: bool = False
 
     @property
     def size(self) -> int:
@@ -305,11 +367,8 @@ class Unstructured:
 
     def coordinates(self, correlations: FloatArray) -> FloatArray:
         """Undo ``correlations``."""
-        V = self.n_visits
-        rows, columns = np.tril_indices(V, -1)
-        C = np.tile(np.eye(V), (correlations.shape[0], 1, 1))
-        C[:, rows, columns] = C[:, columns, rows] = correlations
-        root = np.linalg.cholesky(C)
+        rows, columns = np.tril_indices(self.n_visits, -1)
+        root = np.linalg.cholesky(correlation_matrices(correlations, self.n_visits))
         left = (1 - np.cumsum(root**2, axis=2) + root**2)[:, rows, columns]
         return np.asarray(np.arctanh(root[:, rows, columns] / np.sqrt(left)))
 
@@ -322,6 +381,18 @@ class Unstructured:
         stepped = (phi[:, None] + 1j * COMPLEX_STEP * np.eye(d)).reshape(T * d, d)
         found = self.matrices(stepped).imag / COMPLEX_STEP
         return np.asarray(found.reshape(T, d, self.n_visits, self.n_visits))
+
+    def between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return those of the visits."""
+        return np.asarray(self.matrices(phi)[:, left.astype(np.intp), right.astype(np.intp)])
+
+    def slopes_between(self, phi: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return the derivatives of those of the visits, (d, ...)."""
+        return self.slopes(phi[None])[0][:, left.astype(np.intp), right.astype(np.intp)]
+
+    def solve(self, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+        """Return C^-1 times right sides (T, B, m)."""
+        return _solved(self, phi, place, right)
 
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: pattern by pattern the lower triangle of the inverse, row by row."""
@@ -341,6 +412,19 @@ class Unstructured:
 
         value = np.concatenate([_lower(inverse) for inverse in inverses], axis=1)
         return Kinds(value=value, log_det=log_det, derive=derive)
+
+
+def correlation_matrices(below: FloatArray, size: int) -> FloatArray:
+    """Correlation matrices (..., V, V) from what is below the diagonal, row by row, (..., d)."""
+    rows, columns = np.tril_indices(size, -1)
+    C = np.tile(np.eye(size), (*below.shape[:-1], 1, 1))
+    C[..., rows, columns] = C[..., columns, rows] = below
+    return C
+
+
+def _solved(own: Correlation, phi: FloatArray, place: FloatArray, right: FloatArray) -> FloatArray:
+    C = own.between(phi, place[:, :, None], place[:, None, :])
+    return np.asarray(np.linalg.solve(C, right[..., None])[..., 0])
 
 
 def _lower(matrices: FloatArray) -> FloatArray:
