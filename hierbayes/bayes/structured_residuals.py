@@ -4,8 +4,8 @@ The residual sds are exp(gamma_0 + D gamma) with gamma_0 = log sigma among the v
 the coordinates here are gamma in units of the columns of D, first of a formula of sigma and then of
 visits, and those of the correlations (``gaussian/residual/of_design.py``). Where sds have a formula
 the priors are those of its coefficients, of the intercept at centred predictors, alpha = gamma_0 +
-centre'gamma: so the model is the one that ``to_pymc()`` writes down. All densities are of
-coordinates, Jacobians included.
+centre'gamma, and without one of all of them: so the model is the one that ``to_pymc()`` writes
+down. All densities are of coordinates, Jacobians included.
 """
 
 import numpy as np
@@ -16,8 +16,9 @@ from hierbayes.bayes.coordinates import log_lkj, log_lkj_slope
 from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.residual.correlation import Bounded, Serial, Unstructured
-from hierbayes.gaussian.residual.kernel import ResidualKernel
-from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals
+from hierbayes.gaussian.residual.kernel import ResidualKernel, residual_kernel
+from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals, residuals_of
+from hierbayes.gaussian.residual.products import residual_products
 from hierbayes.priors.distributions import REAL, Beta, Flat, Prior
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results import verbs
@@ -28,38 +29,38 @@ FARTHEST_START = 3.0  # of the coordinate of a correlation, inside of its range
 
 @record
 class SpreadPriors:
-    """Priors of the logs of relative sds: coefficients of a formula of sigma, then visits.
+    """Priors of the logs of sds: coefficients of a formula of sigma, then visits.
 
     Attributes
     ----------
-    laws : of the columns of D, G of them
-    intercept : at centred predictors; None where sigma has no formula, and a prior elsewhere
-    centre : array, shape (G,), the means of the columns of the formula; zero of visits
-    scale : array, shape (G,), a coefficient is its coordinate over this
+    laws : of the L combinations that have priors of their own
+    rows : array, shape (L, 1 + G), these from log sigma and the G log ratios
+    scale : array, shape (G,), a log ratio is its coordinate over this
+    constant : log of the Jacobian, that of the coordinates included
     """
 
     laws: tuple[Prior, ...]
-    intercept: Prior | None
-    centre: FloatArray
+    rows: FloatArray
     scale: FloatArray
+    constant: float
 
     def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
-        """Log prior density of log sigma (T,) and phi (T, G), shape (T,)."""
-        gamma, total = phi / self.scale, np.zeros(phi.shape[0])
-        if self.intercept is not None:
-            total = self.intercept.log_density(log_sigma + gamma @ self.centre)
-        for law, values in zip(self.laws, gamma.T, strict=True):
-            total = total + law.log_density(values)
-        return np.asarray(total - np.log(self.scale).sum())
+        """Log prior density of phi (T, G), and of log sigma (T,) where it has a formula."""
+        total = np.full(phi.shape[0], self.constant)
+        for law, values in zip(self.laws, self._values(log_sigma, phi).T, strict=True):
+            total += law.log_density(values)
+        return total
 
     def slopes(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Return the derivatives of ``log_prior`` in log sigma, then in phi, (T, 1 + G)."""
-        gamma, out = phi / self.scale, np.zeros((phi.shape[0], 1 + phi.shape[1]))
-        if self.intercept is not None:
-            out[:, 0] = self.intercept.derivative(log_sigma + gamma @ self.centre)
-        for k, (law, values) in enumerate(zip(self.laws, gamma.T, strict=True)):
-            out[:, 1 + k] = (law.derivative(values) + out[:, 0] * self.centre[k]) / self.scale[k]
-        return out
+        values = self._values(log_sigma, phi)
+        pairs = zip(self.laws, values.T, strict=True)
+        own = np.array([law.derivative(value) for law, value in pairs]).reshape(values.T.shape)
+        return np.asarray(own.T @ self.rows / np.append(1.0, self.scale))
+
+    def _values(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
+        log_sigma = np.broadcast_to(log_sigma, phi.shape[:1])
+        return np.asarray(np.column_stack([log_sigma, phi / self.scale]) @ self.rows.T)
 
 
 @record
@@ -70,7 +71,8 @@ class StructuredResiduals:
     ----------
     kernel : as a function of them
     names : of the parameters (R,) that they stand for
-    n_formula : how many of them are coefficients of a formula of sigma, the first
+    formula : array, shape (p, p), coefficients of a formula of sigma from log sigma and the first
+        p - 1; none without
     spread : priors of the G that are relative sds
     law : prior of the one correlation that ar1, car1 and cs have; None of others
     eta : of the LKJ prior of the correlations that us has; None of others
@@ -79,7 +81,7 @@ class StructuredResiduals:
 
     kernel: ResidualKernel
     names: tuple[str, ...]
-    n_formula: int
+    formula: FloatArray
     spread: SpreadPriors
     law: Prior | None
     eta: float | None
@@ -88,13 +90,17 @@ class StructuredResiduals:
     @property
     def n_spreads(self) -> int:
         """Number of coordinates of sds, the first."""
-        return len(self.spread.laws)
+        return self.spread.scale.size
+
+    @property
+    def n_formula(self) -> int:
+        """How many of these are of a formula, the first."""
+        return max(self.formula.shape[0] - 1, 0)
 
     @property
     def is_proper(self) -> bool:
         """Whether all priors integrate to 1."""
-        laws = (*self.spread.laws, self.spread.intercept)
-        return not any(isinstance(law, Flat) for law in laws)
+        return not any(isinstance(law, Flat) for law in self.spread.laws)
 
     def further(self, phi: FloatArray) -> dict[str, FloatArray]:
         """Return log relative sds of visits, and correlations, by name, each (T,)."""
@@ -105,10 +111,10 @@ class StructuredResiduals:
 
     def coefficients(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray | None:
         """Return the coefficients (T, p) of the formula of log sigma; None without one."""
-        if self.spread.intercept is None:
+        if not self.formula.size:
             return None
         gamma = (phi[:, : self.n_spreads] / self.spread.scale)[:, : self.n_formula]
-        return np.concatenate([log_sigma[:, None], gamma], axis=1)
+        return np.asarray(np.column_stack([log_sigma, gamma]) @ self.formula.T)
 
     def log_prior(self, log_sigma: FloatArray, phi: FloatArray) -> FloatArray:
         """Log prior density of phi (T, R), and of log sigma (T,) where it has a formula."""
@@ -180,7 +186,7 @@ def structured_residuals(
         As ``Specification.residual_kernel``; if crossed grouping factors, or related levels, are
         very many, or a prior of a coefficient of sigma has an end.
     """
-    kernel = spec.residual_kernel("reml", related=True)
+    found, kernel = _kernel(spec)
     if not kernel.is_stacked:
         raise unknown_residuals(
             "The collapsed sampler with this many levels of crossed or related factors"
@@ -190,12 +196,12 @@ def structured_residuals(
         raise unknown_residuals(
             "The collapsed sampler with bounded priors of coefficients of sigma"
         )
-    found, correlation = spec.residuals, kernel.products.structure.correlation
+    correlation = kernel.products.structure.correlation
     one = isinstance(correlation, Bounded)
     return StructuredResiduals(
         kernel=kernel,
         names=found.names,
-        n_formula=found.scale.size - found.visits,
+        formula=found.formula,
         spread=_spread_priors(spec.priors, found),
         law=spec.priors.family[found.names[-1]] if one else None,
         eta=spec.priors.visits,
@@ -203,18 +209,27 @@ def structured_residuals(
     )
 
 
+def _kernel(spec: Specification) -> tuple[DesignResiduals, ResidualKernel]:
+    sigma = spec.design.predictors.get(SIGMA)
+    if spec.design.residual is not None or sigma is None or "(Intercept)" in sigma.coef_names:
+        return spec.residuals, spec.residual_kernel("reml", related=True)
+    found = residuals_of(spec.design, any_reference=True)
+    products = residual_products(spec.design, found.structure, weights=found.weights)
+    return found, residual_kernel(spec.design, products)
+
+
 def _spread_priors(priors: ModelPriors, found: DesignResiduals) -> SpreadPriors:
-    own, G = priors.formulas.get(SIGMA), found.scale.size
-    of_visits = tuple(priors.family[name] for name in found.names[G - found.visits : G])
-    if own is None:
-        return SpreadPriors(laws=of_visits, intercept=None, centre=np.zeros(G), scale=found.scale)
-    assert own.intercept == 0
-    return SpreadPriors(
-        laws=(*own.beta[1:], *of_visits),
-        intercept=own.beta[0],
-        centre=np.concatenate([own.centre[1:], np.zeros(found.visits)]),
-        scale=found.scale,
-    )
+    own, G, p = priors.formulas.get(SIGMA), found.scale.size, found.formula.shape[0]
+    laws = tuple(priors.family[name] for name in found.names[G - found.visits : G])
+    rows, constant = np.eye(1 + G)[1 + G - found.visits :], -float(np.log(found.scale).sum())
+    if own is not None:
+        formula = np.array(found.formula)
+        constant += float(np.linalg.slogdet(formula)[1])
+        if own.intercept is not None:
+            formula[own.intercept] += own.centre @ found.formula
+        laws = (*own.beta, *laws)
+        rows = np.concatenate([np.pad(formula, ((0, 0), (0, 1 + G - p))), rows])
+    return SpreadPriors(laws=laws, rows=rows, scale=found.scale, constant=constant)
 
 
 def _start(spec: Specification, kernel: ResidualKernel) -> FloatArray:

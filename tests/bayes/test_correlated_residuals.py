@@ -16,6 +16,7 @@ from hierbayes.bayes.collapsed import target_and_start
 from hierbayes.bayes.collapsed_density import collapsed, slope
 from hierbayes.bayes.structured_residuals import structured_residuals
 from hierbayes.bayes.variance_priors import variance_log_prior
+from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.gaussian.residual.root import coloured
 from hierbayes.results.visit_correlations import as_matrix, matrix_variable, one_by_one
 
@@ -30,6 +31,7 @@ MODELS = {
     "cs": ("distance ~ age + (1 | Sex)", "cs(1 | Subject)", None),
     "strata": ("distance ~ age * Sex + (age | Subject)", None, "~ Sex"),
     "strata without effects": ("distance ~ age", None, "~ Sex + occasion"),
+    "strata without a reference": ("distance ~ age + (1 | Subject)", None, "~ 0 + age + Sex"),
     "powers beside ar1": (
         "distance ~ age + (1 | Subject)",
         "ar1(occasion | Subject)",
@@ -59,6 +61,7 @@ IN_PYMC = (
     "strata beside cs",
     "car1",
     "us beside strata",
+    "strata without a reference",
     "ar1 of related levels",
 )
 
@@ -84,7 +87,7 @@ def covariance_of_levels(factor) -> np.ndarray:
 @lru_cache
 def target(name: str):
     spec = model(name).spec
-    start = np.full(spec.residuals.structure.size, 0.3)
+    start = np.full(residuals_of(spec.design, any_reference=True).structure.size, 0.3)
     residual = structured_residuals(spec, start=start)
     return target_and_start(residual.kernel.at(start), spec.priors, residual)
 
@@ -99,7 +102,7 @@ def test_the_density_is_that_of_dense_algebra(name: str) -> None:
     for point, value in zip(points, found.log_density, strict=True):
         phi, variances = own.of_residuals(point[None])[0], point[None, : own.coordinates.size]
         sigma = float(own.coordinates.sigma(variances)[0])
-        root = sigma * coloured(spec.residuals, phi, np.eye(n))
+        root = sigma * coloured(residuals_of(spec.design, any_reference=True), phi, np.eye(n))
         V = root @ root.T + X @ np.linalg.inv(precision) @ X.T
         for factor, R in zip(spec.design.factors, own.coordinates.roots(variances), strict=True):
             Z = np.zeros((n, factor.levels.size, factor.z.shape[1]))
@@ -160,7 +163,7 @@ def natural(own, x, spec):
     values |= {name: value[0] for name, value in further.items()}
     steps = phi + 1e-30j * np.eye(phi.shape[1])
     slopes -= float(np.log(own.residual.spread.scale).sum())
-    correlation = spec.residuals.structure.correlation
+    correlation = own.residual.kernel.products.structure.correlation
     turn = correlation.correlations(steps[:, G:])[G:].imag / 1e-30
     slopes += np.linalg.slogdet(turn)[1] if turn.size else 0.0
     matrix = as_matrix({n: v[None] for n, v in further.items()}, matrix_variable(spec.design))
@@ -171,7 +174,10 @@ def conditional_of_effects(own, x, spec):
     """Mean and precision of (beta, b) given y by dense algebra; what a vector of them is called."""
     design, phi, variances = spec.design, own.of_residuals(x[None])[0], own.variances(x[None])
     n, p = design.X.shape
-    W = coloured(spec.residuals, phi, np.eye(n)) * own.coordinates.sigma(variances)[0]
+    W = (
+        coloured(residuals_of(spec.design, any_reference=True), phi, np.eye(n))
+        * own.coordinates.sigma(variances)[0]
+    )
     mean, precision = spec.priors.gaussian_beta()
     columns, priors, shapes = [design.X], [precision], {}
     for factor, R in zip(design.factors, own.coordinates.roots(variances), strict=True):

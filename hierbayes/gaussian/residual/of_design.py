@@ -24,6 +24,7 @@ SIGMA = "sigma"
 # Largest value of a column of the formula of sigma beside its spread: the sd of the reference, at
 # zero, is the exponential of it away from the data.
 FARTHEST = 50.0
+ONE = 1e-9  # rounding of combinations of columns that are one in every row
 SERIES = {"ar1": False, "car1": True}  # whether times are continuous
 
 
@@ -38,6 +39,8 @@ class DesignResiduals:
     names : of the d parameters: ``sigma_x`` of log sds, ``cor_ar1|subject``
     scale : array, shape (G,), a coefficient of the formula is its coordinate over this
     visits : how many of the coefficients are of visits, the last
+    formula : array, shape (p, p): the coefficients of the formula of sigma from log sigma and the
+        G - visits log ratios, before they are scaled; none without a formula
     weights : array, shape (n,), precision weights, an offset of log sigma included; or None
     """
 
@@ -46,6 +49,7 @@ class DesignResiduals:
     names: tuple[str, ...]
     scale: FloatArray
     visits: int
+    formula: FloatArray
     weights: FloatArray | None
 
     @property
@@ -80,8 +84,12 @@ def is_structured(design: Design) -> bool:
     return set(design.formulas) <= {SIGMA} and (sigma is None or not sigma.factors)
 
 
-def residuals_of(design: Design) -> DesignResiduals:
+def residuals_of(design: Design, *, any_reference: bool = False) -> DesignResiduals:
     """Return the structure of the residuals of a design, ``is_structured``.
+
+    With ``any_reference`` a formula of sigma may do without an intercept where its columns add up
+    to one, ``~ 0 + group``. Sigma is then the sd of a level, and what is called by a coefficient
+    the log ratio to it.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def residuals_of(design: Design) -> DesignResiduals:
     """
     sigma = design.predictors.get(SIGMA)
     weights = design.weights
-    names, D = _log_sds(design, sigma)
+    names, D, formula = _log_sds(design, sigma, any_reference=any_reference)
     if sigma is not None and sigma.offset is not None:
         known = np.exp(-2 * sigma.offset)
         weights = known if weights is None else weights * known
@@ -115,17 +123,26 @@ def residuals_of(design: Design) -> DesignResiduals:
         names=tuple(names),
         scale=scale,
         visits=n_visits,
+        formula=formula,
         weights=weights,
     )
 
 
-def _log_sds(design: Design, sigma: Predictor | None) -> tuple[list[str], FloatArray]:
-    """Names and columns D (n, G) of log sd, less the intercept, which is that of sigma."""
+def _log_sds(
+    design: Design, sigma: Predictor | None, *, any_reference: bool
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Names and columns D (n, G) of log sd, less the one of the reference, and ``formula``."""
     n = design.y.shape[0]
     if sigma is None:
-        return [], np.zeros((n, 0))
+        return [], np.zeros((n, 0)), np.zeros((0, 0))
     text = design.formulas[SIGMA].source
-    if "(Intercept)" not in sigma.coef_names:
+    p, one = sigma.X.shape[1], None
+    if "(Intercept)" in sigma.coef_names:
+        one = np.zeros(p)
+        one[sigma.coef_names.index("(Intercept)")] = 1.0
+    elif any_reference:
+        one = _that_are_one(sigma.X)
+    if one is None:
         raise DataError(
             f"sigma={text!r} has no intercept, and sigma is the sd where all else is zero. Leave "
             "'0 +' out."
@@ -138,8 +155,16 @@ def _log_sds(design: Design, sigma: Predictor | None) -> tuple[list[str], FloatA
         raise DataError(
             f"sigma={text!r}: the column {lost[0]!r} follows from the others; leave it out."
         )
-    own = [i for i, name in enumerate(sigma.coef_names) if name != "(Intercept)"]
-    return [f"sigma_{sigma.coef_names[i]}" for i in own], sigma.X[:, own]
+    own = np.delete(np.arange(p), np.argmax(np.abs(one)))
+    formula = np.zeros((p, p))
+    formula[:, 0], formula[own, 1 + np.arange(own.size)] = one, 1.0
+    return [f"sigma_{sigma.coef_names[i]}" for i in own], sigma.X[:, own], formula
+
+
+def _that_are_one(X: FloatArray) -> FloatArray | None:
+    """Return c (p,) with X c = 1, or None."""
+    c = np.linalg.lstsq(X, np.ones(X.shape[0]), rcond=None)[0]
+    return c if np.abs(X @ c - 1).max() < ONE else None
 
 
 def _scaled(D: FloatArray, names: list[str]) -> tuple[FloatArray, FloatArray]:
