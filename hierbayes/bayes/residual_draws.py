@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
-from hierbayes.bayes.predictive import AT_ONCE, FlatDraws
+from hierbayes.bayes.predictive import AT_ONCE, FlatDraws, linear_predictor
+from hierbayes.design.design import GroupingFactor
 from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals
 from hierbayes.gaussian.residual.root import inverse_diagonal, inverse_times, through_root
 from hierbayes.specification.specification import Specification
@@ -31,16 +32,25 @@ class ResidualDraws:
     found : R
     phi : array, shape (S, d)
     sigma : array, shape (S,), the sd of the reference
+    effects : draws of the formula of sigma, where it has random effects
+    factors : grouping factors of these
     """
 
     found: DesignResiduals
     phi: FloatArray
     sigma: FloatArray
+    effects: FlatDraws | None = None
+    factors: tuple[GroupingFactor, ...] = ()
 
     def sds(self, at: slice = slice(None)) -> FloatArray:
         """Residual sds of the rows in some draws, (T, n)."""
         spread, G = self.found.structure.spread, self.found.structure.n_spreads
         sd = np.exp(self.phi[at, :G] @ spread.D.T)[:, spread.index] * self.sigma[at, None]
+        if self.effects is not None and self.factors:
+            n, p = sd.shape[1], self.effects.beta.shape[1]
+            nothing, rows = np.zeros((n, p)), slice(0, n)
+            own = self.effects.take(at)
+            sd *= np.exp(linear_predictor(own, nothing, self.factors, offset=None, rows=rows))
         weights = self.found.weights
         return np.asarray(sd if weights is None else sd / np.sqrt(weights))
 
@@ -82,17 +92,25 @@ def draw_blocks(n_draws: int, n_rows: int) -> Iterator[slice]:
 
 
 def residual_draws(spec: Specification, flat: FlatDraws) -> ResidualDraws:
-    """Return the residuals of a model that ``has_residual_structure``, in draws of it.
+    """Return the residuals of a model with ``residual=`` or a formula of sigma, in draws of it.
 
     The draws may be of other rows of the same model: parameters are told by their names.
     """
     found = spec.residuals
     named, sigma = dict(flat.family), flat.sigma
+    factors: tuple[GroupingFactor, ...] = ()
     if SIGMA in flat.formulas:
         beta, own = flat.formulas[SIGMA].beta, spec.design.of(SIGMA)
+        factors = own.factors
         columns = [own.coef_names[k] for k in spec.kept_of[SIGMA]]
         named |= {f"{SIGMA}_{name}": beta[:, k] for k, name in enumerate(columns)}
         sigma = np.exp(named[f"{SIGMA}_(Intercept)"])
     values = [named[name] for name in found.names]
     stacked = np.stack(values, axis=1) if values else np.zeros((sigma.size, 0))
-    return ResidualDraws(found=found, phi=found.coordinates(stacked), sigma=sigma)
+    return ResidualDraws(
+        found=found,
+        phi=found.coordinates(stacked),
+        sigma=sigma,
+        effects=flat.formulas.get(SIGMA),
+        factors=factors,
+    )

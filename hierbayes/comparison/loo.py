@@ -51,7 +51,7 @@ from hierbayes.comparison.structured_rows import (
     structured_rows,
 )
 from hierbayes.errors import DataError
-from hierbayes.families.parameter_formulas import check_no_formulas
+from hierbayes.families.parameter_formulas import check_independent, check_no_formulas
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.draws import TRUSTED_K
@@ -116,6 +116,7 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
     if not has_structured_rows(fit):
+        check_independent(fit.design, "hb.loo")
         if by is not None:
             check_no_formulas(fit.design, "hb.loo(by=)")
         if refit:

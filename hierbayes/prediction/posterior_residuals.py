@@ -13,6 +13,7 @@ from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws
 from hierbayes.bayes.residual_draws import ResidualDraws, draw_blocks, residual_draws
 from hierbayes.design.design import NewRows
+from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.residual.conditional import given_observed
 from hierbayes.gaussian.residual.root import through_root
 from hierbayes.options import ResidualKind
@@ -88,8 +89,16 @@ def new_residuals(
     *,
     observed: bool,
 ) -> NewResiduals:
-    """Return the residuals of the rows of a prediction; the arguments of ``residual_rows_of``."""
+    """Return the residuals of the rows of a prediction; the arguments of ``residual_rows_of``.
+
+    Raises
+    ------
+    NotSupportedError
+        If the formula of sigma has random effects.
+    """
     own, draws = None, residual_draws(fit.spec, flat)
+    if draws.factors:
+        raise unknown_residuals("predict(interval='prediction') with random effects in sigma=")
     placed = residual_rows_of(fit, rows, newdata, precisions, observed=observed)
     if observed:
         eta = fitted_predictor(flat, fit.design, fit.design.X[:, fit.kept], slice(None))

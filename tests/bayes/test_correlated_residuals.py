@@ -18,6 +18,7 @@ from hierbayes.bayes.structured_residuals import structured_residuals
 from hierbayes.bayes.variance_priors import variance_log_prior
 from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.gaussian.residual.root import coloured
+from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.visit_correlations import as_matrix, matrix_variable, one_by_one
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
@@ -236,6 +237,29 @@ def test_random_effects_in_sigma_stand_beside_correlated_residuals() -> None:
         expected = multivariate_normal.logpdf(design.y, design.X @ [17.0, 0.7] + b[codes], R)
         differences.append(found - expected - norm.logpdf(b).sum() - norm.logpdf(s, 0, 0.5).sum())
     assert differences[0] == pytest.approx(differences[1], abs=1e-8)
+    # what a row's density given the others is, and what is refused
+    one = np.ones((1, 2, 1))
+    effects = {"sampler": "nuts", "corr": {}, "sigma": None}
+    of_log_sd = PosteriorDraws(
+        beta=one * [0.3, 0.2],
+        sd={"Subject": 0.5 * one},
+        b={"Subject": one[..., None] * s[:, None]},
+        **effects,
+    )
+    draws = PosteriorDraws(
+        beta=one * [17.0, 0.7],
+        sd={"Subject": one},
+        b={"Subject": one[..., None] * b[:, None]},
+        family={"cor_ar1|Subject": np.full((1, 2), r)},
+        formulas={"sigma": of_log_sd},
+        **effects,
+    )
+    post = posterior.posterior_fit(own.spec, draws, settings={}, findings=())
+    K, e = np.linalg.inv(R), design.y - design.X @ [17.0, 0.7] - b[codes]
+    expected = norm.logpdf((K @ e) / np.sqrt(np.diag(K))) + np.log(np.diag(K)) / 2
+    np.testing.assert_allclose(post.log_likelihood()[0, 1], expected, rtol=1e-9)
+    with pytest.raises(hb.NotSupportedError, match="random effects in sigma="):
+        post.predict(interval="prediction")
     assert "ar1(occasion | Subject)" in own.explain()
 
 
