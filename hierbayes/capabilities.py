@@ -878,6 +878,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="reliability-of-series",
+        feature="The reliability of a level of n rows, where residuals are correlated",
+        kinds=(*LIKELIHOOD, *GAUSSIAN_POSTERIOR),
+        sentence=(
+            "What n rows say of a level depends on which rows they are, as residuals are "
+            "correlated ({term}): there is no curve over n. hb.shrinkage(fit) has the reliability "
+            "of each level with the rows it has."
+        ),
+    ),
+    Limit(
         key="exact-test-residuals",
         feature="The exact test beside correlated or unequal residuals",
         kinds=LIKELIHOOD,

@@ -22,10 +22,12 @@ class NewSeries:
     Attributes
     ----------
     codes : array, shape (m,), series of the design; negative of others, or where it is missing
+    own : array, shape (m,), series among the new rows themselves; negative where it is missing
     place : array, shape (m,), time, or number of the visit; NaN where it is missing, zero of cs
     """
 
     codes: IntArray
+    own: IntArray
     place: FloatArray
 
 
@@ -52,20 +54,22 @@ def new_series(design: Design, series: Series, newdata: Any, *, observed: bool) 
         place = np.zeros(table.n_rows)
         if series.visit is not None and term.inner is not None:
             place = _visits(series, column_of(evaluate(term.inner, scope), table.n_rows))
-        return NewSeries(codes=np.full(table.n_rows, -1), place=place)
+        nowhere = np.full(table.n_rows, -1)
+        return NewSeries(codes=nowhere, own=nowhere, place=place)
     grouping = term.formula.bars[0].grouping
     fitted = {name: design.rows.values[name] for name in grouping}
     given = {name: column_of(evaluate(name, scope), table.n_rows) for name in grouping}
     keys = tuple(group_levels(grouping, fitted).pairs())
-    codes, _ = match_levels(group_levels(grouping, given), keys)
+    among = group_levels(grouping, given)
+    codes, _ = match_levels(among, keys)
     if term.inner is None:
-        return NewSeries(codes=codes, place=np.zeros(table.n_rows))
+        return NewSeries(codes=codes, own=among.codes, place=np.zeros(table.n_rows))
     value = column_of(evaluate(term.inner, scope), table.n_rows)
     if series.visit is not None:
-        return NewSeries(codes=codes, place=_visits(series, value))
+        return NewSeries(codes=codes, own=among.codes, place=_visits(series, value))
     own = design.rows.values[term.inner]
     place = _steps(series, own, value) if isinstance(own, Factor) else times_of(term, value)
-    return NewSeries(codes=codes, place=place)
+    return NewSeries(codes=codes, own=among.codes, place=place)
 
 
 def _visits(series: Series, value: Any) -> FloatArray:

@@ -3,21 +3,23 @@
 Three ways to draw: responses from the model (parametric), from the fit's own modes and residuals
 (residual), or levels of the top grouping factor (cases). The responses of the first two are fitted
 together in one batched search (``likelihood/refits.py``; one after the other where residuals have a
-structure, ``residual_refits.py``); what the third draws are cross-products.
+structure, ``residual_refits.py``); what the third draws are cross-products, or with such a
+structure rows, which are fitted anew.
 Generalised fits are those of ``generalised_bootstrap.py``.
 
 Source: Davison & Hinkley (1997), Bootstrap Methods and their Application, chapters 2 and 3; van der
 Leeden, Meijer & Busing (2008), Handbook of Multilevel Analysis, chapter 11.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.calls import checked_call
+from hierbayes.design.design import Design
 from hierbayes.errors import DataError, OptionError
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.marginal import Kernel
 from hierbayes.gaussian.pattern.related import check_unrelated
 from hierbayes.intervals.determined_part import without_interval
@@ -33,6 +35,7 @@ from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.intervals.residual_profile import residual_ends
 from hierbayes.intervals.statistics import UNUSUAL, Replicates, Statistic, named_numbers
 from hierbayes.likelihood.fitting import at_theta, at_theta_and_phi
+from hierbayes.likelihood.fitting import fit as fit_again
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import Refits
 from hierbayes.options import BootstrapKind, check_option
@@ -81,8 +84,9 @@ def bootstrap(
         variances: their distributions need not be normal. "cases" draws levels of the top
         grouping factor with replacement, with all their rows: even the form of the model need not
         be right, but there have to be many levels. A generalised fit has the first: its responses
-        are drawn from the family, given new random effects; so has one whose residuals are
-        correlated or of unequal variance.
+        are drawn from the family, given new random effects. Of residuals that are correlated or of
+        unequal variance "residual" draws normalised ones and correlates them, and without random
+        effects "cases" draws series.
     progress : bool, optional
         Show a bar when it takes over two seconds; unless said, where somebody watches.
 
@@ -95,7 +99,7 @@ def bootstrap(
     ------
     NotSupportedError
         For ``kind="cases"`` with crossed factors, and another kind than "parametric" of a
-        generalised fit or one with ``residual=`` or ``sigma=``.
+        generalised fit.
     OptionError
         For a wrong argument, or a statistic that does not return numbers.
 
@@ -123,8 +127,6 @@ def bootstrap(
     check_option("kind", kind, BootstrapKind)
     if kind != "parametric":
         check_unrelated(fit.design, f"kind={kind!r}")
-        if isinstance(fit, LinearFit) and fit.residual is not None:
-            raise unknown_residuals(f"bootstrap(kind={kind!r})")
     nsim, n_jobs = checked_count(nsim), checked_jobs(n_jobs)
     task: _Task | GeneralisedBootstrap
     if isinstance(fit, GeneralisedFit):
@@ -264,6 +266,8 @@ def _row_of(task: _Task, fit: LinearFit) -> FloatArray:
 def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> Replicates:
     """Fit the model to a sample of levels: one replicate."""
     fit = task.fit
+    if fit.residual is not None:
+        return _of_structured_levels(task, levels.design(drawn))
     try:
         kernel = levels.kernel(drawn)
         found = _fitted(fit, kernel)
@@ -291,6 +295,26 @@ def _of_levels(task: _Task, levels: LevelSamples, drawn: IntArray) -> Replicates
     return Replicates(values, np.array([False]), np.array([found.is_singular]))
 
 
+def _of_structured_levels(task: _Task, design: Design) -> Replicates:
+    """Fit the model to a sample of levels whose residuals have a structure: one replicate."""
+    missing = np.full((1, len(task.names)), np.nan)
+    failed = Replicates(missing, np.array([True]), np.array([False]), ())
+    try:
+        found = fit_again(task.fit.spec.with_other_design(design), task.fit.method, quietly=True)
+        assert isinstance(found, LinearFit)
+        if found.residual_names != task.fit.residual_names or found.kept.size != task.fit.kept.size:
+            raise DataError("The levels drawn do not determine all parameters.")
+        if not found.converged:
+            raise DataError("The search for the optimum did not converge.")
+        if task.statistic is None:
+            values = _known(task.fit, found.interval_estimates[None])
+        else:
+            values = _row_of(task, found)[None]
+    except UNUSUAL as error:
+        return replace(failed, failures=(str(error),))
+    return Replicates(values, np.array([False]), np.array([found.is_singular]))
+
+
 def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
     """Fit the model of a sample of levels; DataError where it can't be fitted."""
     if kernel.products.n_obs <= kernel.products.xy.size:
@@ -309,8 +333,6 @@ def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
 
 def _jackknife(task: _Task) -> FloatArray:
     """Estimates without one level of the top factor (or group of levels) each, shape (J, m)."""
-    if task.fit.residual is not None:
-        raise unknown_residuals("interval='bca'")
     levels = task.levels or LevelSamples(task.fit, purpose="interval='bca'")
     everyone = np.arange(levels.n_levels)
     groups = np.array_split(everyone, min(everyone.size, MOST_JACKKNIFE))
@@ -332,10 +354,16 @@ def _known(fit: LinearFit, values: FloatArray) -> FloatArray:
 def _drawn(fit: LinearFit, task: _Task) -> str:
     """Say what is drawn anew."""
     if task.levels is not None:
-        return f"{task.levels.unit}, with their rows" if fit.design.factors else "rows"
+        unit = task.levels.unit
+        return unit if unit == "rows" else f"{unit}, with their rows"
     if task.draws is not None and task.draws.is_parametric:
         what = "random effects and residuals" if fit.design.factors else "residuals"
         return f"{what} from the fitted model"
+    if fit.residual is not None:
+        own = "conditional modes and normalised residuals" if fit.design.factors else (
+            "normalised residuals"
+        )  # fmt: skip
+        return f"{own}, rescaled to the estimated variances"
     return (
         "conditional modes and residuals, rescaled to the estimated variances"
         if fit.design.factors

@@ -3,7 +3,8 @@
 Data of different levels of the top factor are independent, so a sample of them, with or without
 replacement, is a data set of the same kind; a level drawn twice counts as two levels. The
 cross-products of a sample are those of its levels side by side (and of their sub-levels), so no
-formula is read again. Without random effects every row is a level of its own.
+formula is read again. Without random effects every row is a level of its own, or every series of
+correlated residuals.
 
 Not for crossed factors: there no two groups of rows are independent.
 """
@@ -16,6 +17,9 @@ import numpy as np
 from hierbayes.arrays import FloatArray, IntArray
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design, GroupingFactor
+from hierbayes.design.rows import Rows
+from hierbayes.design.series import Series
+from hierbayes.design.values import Factor, label_array
 from hierbayes.errors import NotSupportedError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
@@ -62,9 +66,16 @@ class LevelSamples:
             bases, levels = anchor.z_bases, products.remainder.levels
             for factor, basis, B in zip(factors, bases, levels, strict=True):
                 self._left -= np.einsum("iq,iqc->ic", factor.z @ basis, B[0][factor.codes])
-        self._rows_top = factors[-1].codes if factors else np.arange(self._y.size)
-        self.n_levels = factors[-1].levels.size if factors else self._y.size
-        self.unit = f"levels of {factors[-1].name}" if factors else "rows"
+        series = fit.spec.residuals.series if fit.residual is not None else None
+        self._series = series
+        if factors:
+            self._rows_top, self.n_levels = factors[-1].codes, factors[-1].levels.size
+            self.unit = f"levels of {factors[-1].name}"
+        elif series is not None:
+            self._rows_top, self.n_levels = series.codes, series.labels.size
+            self.unit = f"series of {series.term.group}"
+        else:
+            self._rows_top, self.n_levels, self.unit = np.arange(self._y.size), self._y.size, "rows"
         last = len(factors) - 1
         tops = [
             np.arange(self.n_levels) if f == last else products.couplings[f, last].columns
@@ -132,7 +143,19 @@ class LevelSamples:
             ]
             codes = members.new_position(drawn, row_copies, factor.codes)
             factors.append(replace(factor, levels=np.array(labels), codes=codes))
+        if self._series is not None:
+            part = replace(part, rows=_with_series(part.rows, self._series, rows, row_copies))
         return part.with_mean(replace(part.mean, factors=tuple(factors)))
+
+
+def _with_series(rows: Rows, series: Series, taken: IntArray, copies: IntArray) -> Rows:
+    """Return rows whose series are those of their copies: a series drawn again is another one."""
+    pairs = np.column_stack([copies, series.codes[taken]])
+    distinct, codes = np.unique(pairs, axis=0, return_inverse=True)
+    labels = [f"{series.labels[code]} #{copy + 1}" for copy, code in distinct.tolist()]
+    first = series.term.formula.bars[0].grouping[0]
+    column = Factor(codes.ravel().astype(np.intp), label_array(labels))
+    return replace(rows, values={**rows.values, first: column})
 
 
 class _Members:

@@ -10,7 +10,8 @@ keeps the shape of their distributions, skewness and outliers, and assumes that 
 exchangeable.
 
 Of residuals that are correlated or of unequal variance e* comes from independent numbers by the
-root of their covariance (``gaussian/residual/root.py``).
+root of their covariance (``gaussian/residual/root.py``): normal ones, or the normalised residuals,
+rescaled and drawn with replacement.
 
 Source: Carpenter, Goldstein & Rasbash (2003), J. R. Stat. Soc. C 52:431-443.
 """
@@ -23,7 +24,7 @@ import numpy as np
 from hierbayes.arrays import FloatArray
 from hierbayes.families.family import Family
 from hierbayes.families.mean_ends import no_responses_there
-from hierbayes.gaussian.residual.root import coloured
+from hierbayes.gaussian.residual.root import coloured, whitened
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.linear_fit import LinearFit
 
@@ -63,7 +64,9 @@ class ResponseDraws:
             pairs = zip(fit.modes, self._roots, strict=True)
             self._spherical = [reflated_modes(b, root) for b, root in pairs]
             residuals = fit.design.y - fit.fitted_values
-            if self._root_weights is not None:
+            if self._residual is not None:
+                residuals = whitened(*self._residual, residuals[:, None])[:, 0]
+            elif self._root_weights is not None:
                 residuals = residuals * self._root_weights
             self._residuals = reflated_modes(residuals[:, None], np.eye(1))[:, 0] * fit.sigma
 
@@ -83,10 +86,10 @@ class ResponseDraws:
                 Y += column[:, None] * effects[factor.codes]
         if self._spherical is None:
             e = self._sigma * rng.standard_normal(Y.shape)
-            if self._residual is not None:
-                return Y + coloured(*self._residual, e)
         else:
             e = self._residuals[rng.integers(Y.shape[0], size=Y.shape)]
+        if self._residual is not None:
+            return Y + coloured(*self._residual, e)
         return Y + (e if self._root_weights is None else e / self._root_weights[:, None])
 
 

@@ -53,7 +53,8 @@ def check_shrinks(
         raise not_supported("shrinkage-without-effects")
     if not of_related:
         check_unrelated(given.design, function)
-    check_no_formulas(given.design, function)
+    if not isinstance(given, LinearFit):  # whose kernel has the covariance of residuals
+        check_no_formulas(given.design, function)
     family = given.response_family
     if isinstance(given, PosteriorFit) and not family.is_linear:
         if of_families and family.is_smooth and family.log_density is not None:

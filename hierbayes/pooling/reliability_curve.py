@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.capabilities import not_supported
 from hierbayes.pooling.level_covariances import (
     check_shrinks,
     covariance_draws,
@@ -63,6 +64,8 @@ def reliability_curve(
     """
     check_shrinks(fit, "reliability_curve")
     check_level(level)
+    if fit.design.residual is not None:
+        raise not_supported("reliability-of-series", term=fit.design.residual.call)
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)
     factor = fit.design.factors[position]

@@ -21,6 +21,7 @@ from hierbayes.calls import checked_call
 from hierbayes.design.level_counts import rows_per_level
 from hierbayes.errors import OptionError
 from hierbayes.gaussian.marginal import modes, times
+from hierbayes.gaussian.residual.precision import Precision
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
 from hierbayes.options import ShrinkageType, check_option
 from hierbayes.pooling.generalised_shrinkage import generalised_shrinkage
@@ -84,7 +85,9 @@ def shrinkage(fit: Fit, *, type: ShrinkageType = "link") -> ShrinkageTable:
     Notes
     -----
     Columns of X that are no columns of Z (a common slope beside a random intercept) are held at
-    their estimates in every estimate of a level. The unpenalised estimate lets the variance of one
+    their estimates in every estimate of a level. Residuals that are correlated or of unequal
+    variance count by their covariance in the estimates of a level too, its correlations and ratios
+    of sds held. The unpenalised estimate lets the variance of one
     factor grow and keeps the others': of a factor nested in another (``cask:batch``) it has the
     outer level's effect in it. Of related levels (``cov=``) own estimates are of a level's rows
     alone, its relatives left out; what is estimated has learnt from these, and the reliability is
@@ -339,8 +342,7 @@ def _within(
         squares = design.rows.sums.level_squares(design, factor.name, beta, effect)
     else:
         rest = design.y - fit.fixed_part - (factor.z * effect[factor.codes]).sum(axis=1)
-        weights = np.ones(rest.size) if fit.weights is None else fit.weights
-        squares = np.bincount(factor.codes, weights=weights * rest**2, minlength=J)
+        squares = np.bincount(factor.codes, weights=rest * _weighed(fit, rest), minlength=J)
     if design.known_sd is not None:
         variance = np.ones(J)
     else:
@@ -348,6 +350,14 @@ def _within(
     unit = np.diagonal(basis @ alone.covariance @ basis.T, axis1=1, axis2=2)
     unit = np.where(unknown[:, None], np.nan, unit)  # rounding about zero there
     return effect, np.sqrt(variance[:, None] * unit)
+
+
+def _weighed(fit: Fit, rest: FloatArray) -> FloatArray:
+    """Return residuals (n,) times the inverse of their covariance over sigma^2."""
+    if isinstance(fit, LinearFit) and fit.residual is not None:
+        precision = Precision(found=fit.spec.residuals, phi=fit.residual.phi)
+        return precision.times(rest[:, None])[:, 0]
+    return rest if fit.weights is None else fit.weights * rest
 
 
 def _sds(covariances: FloatArray) -> FloatArray:

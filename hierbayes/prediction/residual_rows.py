@@ -10,11 +10,13 @@ from hierbayes.design.design import NewRows
 from hierbayes.design.new_data import new_rows
 from hierbayes.design.new_series import new_series
 from hierbayes.errors import DataError, OptionError
-from hierbayes.gaussian.residual.between import PlacedRows, placed_rows
+from hierbayes.gaussian.residual.between import PlacedRows, covariance_between, placed_rows
 from hierbayes.gaussian.residual.conditional import Conditional, conditional
 from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.results.fit_tables import FitTables
 from hierbayes.results.linear_fit import LinearFit
+
+AT_ONCE = 2**20  # numbers of the covariances of series at once
 
 
 @record
@@ -28,6 +30,7 @@ class ResidualRows:
     known : array, shape (m,), what sds are besides: by weights and an offset
     series : array, shape (m,), series of the design that say something of them; negative without
     place : array, shape (m,), time or visit
+    own : array, shape (m,), series among these rows themselves; negative of rows alone
     """
 
     fit: FitTables
@@ -35,6 +38,52 @@ class ResidualRows:
     known: FloatArray
     series: IntArray
     place: FloatArray
+    own: IntArray
+
+    def drawn(self, phi: FloatArray, numbers: FloatArray) -> FloatArray:
+        """Return draws (m, S) over sigma of independent normal ones, correlated in own series.
+
+        Raises
+        ------
+        DataError
+            If two rows of a series are at one time, or so many rows can't have a correlation.
+        """
+        found, m = self.fit.spec.residuals, self.own.size
+        sd = np.exp(self.D @ phi[: found.structure.n_spreads]) * self.known
+        out = sd[:, None] * numbers
+        inside = np.flatnonzero((self.own >= 0) & ~np.isnan(sd))
+        placed = PlacedRows(number=np.arange(m), series=self.own, place=self.place, sd=sd)
+        order = inside[np.lexsort((self.place[inside], self.own[inside]))]
+        self._check_once(order)
+        counts = np.bincount(self.own[order])
+        starts = np.cumsum(counts) - counts
+        for size in np.unique(counts[counts > 1]).tolist():
+            some = starts[counts == size]
+            step = max(1, AT_ONCE // size**2)
+            for at in range(0, some.size, step):
+                rows = order[some[at : at + step, None] + np.arange(size)]
+                there = placed.take(rows)
+                try:
+                    root = np.linalg.cholesky(covariance_between(found, phi, there, there))
+                except np.linalg.LinAlgError:
+                    raise DataError(
+                        f"{size} rows of one series can't have the correlation that was estimated, "
+                        "which is negative. Draw shorter series."
+                    ) from None
+                out[rows] = root @ numbers[rows]
+        return out
+
+    def _check_once(self, order: IntArray) -> None:
+        series = self.fit.spec.residuals.series
+        if series is None or series.term.inner is None:
+            return
+        same = (np.diff(self.own[order]) == 0) & (np.diff(self.place[order]) == 0)
+        if same.any():
+            term = series.term
+            raise DataError(
+                f"residual={term.call!r}: two new rows of one {term.group} are at the same "
+                f"{term.inner_label!r}. One row each, or another {term.group}."
+            )
 
     def given(self, phi: FloatArray) -> Conditional:
         """Return weights (m, n) of the rows fitted, and variances (m,) over sigma^2."""
@@ -68,7 +117,13 @@ def check_series(fit: FitTables, asked: Any) -> None:
 
 
 def residual_rows_of(
-    fit: FitTables, rows: NewRows, newdata: Any, precisions: FloatArray | None, *, observed: bool
+    fit: FitTables,
+    rows: NewRows,
+    newdata: Any,
+    precisions: FloatArray | None,
+    *,
+    observed: bool,
+    together: bool = False,
 ) -> ResidualRows:
     """Place the rows of a prediction in their series.
 
@@ -80,6 +135,7 @@ def residual_rows_of(
     newdata : that they come from; None for the rows used
     precisions : array, shape (m,), weights of the rows, or None
     observed : whether what was observed of their series counts
+    together : whether rows of one series are in one; else each is of a series of its own
 
     Raises
     ------
@@ -92,9 +148,11 @@ def residual_rows_of(
         placed = placed_rows(found, np.zeros(found.structure.size))
         D = found.structure.spread.D[found.structure.spread.index]
         none = np.full(m, -1)
-        return ResidualRows(fit=fit, D=D, known=placed.sd, series=none, place=placed.place)
+        return ResidualRows(
+            fit=fit, D=D, known=placed.sd, series=none, place=placed.place, own=none
+        )
     known = np.ones(m) if precisions is None else 1 / np.sqrt(precisions)
-    D, place, codes = np.zeros((m, 0)), np.zeros(m), np.full(m, -1)
+    D, place, codes, among = np.zeros((m, 0)), np.zeros(m), np.full(m, -1), np.full(m, -1)
     if SIGMA in fit.design.formulas:
         sigma = new_rows(fit.design.of(SIGMA), newdata, need_groups=())
         own = [i for i, name in enumerate(fit.design.predictors[SIGMA].coef_names)
@@ -102,15 +160,17 @@ def residual_rows_of(
         D = sigma.X[:, own]
         known = known if sigma.offset is None else known * np.exp(sigma.offset)
     if found.series is not None:
-        new = new_series(fit.design, found.series, newdata, observed=observed)
-        place = new.place
+        new = new_series(fit.design, found.series, newdata, observed=observed or together)
+        place, among = new.place, new.own
         if found.series.visit is not None:
             D = np.hstack([D, place[:, None] == np.arange(1, len(found.series.visits))])
         if observed:
             _check_levels(fit, rows, new.codes)
             codes = new.codes
     known = np.where(np.isnan(place), np.nan, known)
-    return ResidualRows(fit=fit, D=D / found.scale, known=known, series=codes, place=place)
+    return ResidualRows(
+        fit=fit, D=D / found.scale, known=known, series=codes, place=place, own=among
+    )
 
 
 def _check_levels(fit: FitTables, rows: NewRows, codes: IntArray) -> None:

@@ -38,6 +38,7 @@ from hierbayes.prediction.given_parameters import (
 )
 from hierbayes.prediction.posterior_predict import effects_of_levels, formulas_of_rows
 from hierbayes.prediction.predict import row_precisions, rows_used
+from hierbayes.prediction.residual_rows import residual_rows_of
 from hierbayes.results.fit import Fit
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
@@ -70,7 +71,7 @@ def simulate_rows(
         raise no_responses(fit.response_family)
     is_correlated = fit.design.residual is not None
     of_fit = isinstance(fit, LinearFit) and fit.residual is not None
-    if newdata is not None and (is_correlated or of_fit):
+    if newdata is not None and is_correlated and not of_fit:
         raise unknown_residuals("simulate(newdata=)")
     rng = random_generator(random_seed)
     flat = _parameters(fit, nsim, rng)
@@ -94,7 +95,13 @@ def simulate_rows(
         out[:, block] = response.draw(eta, effects.flat, block, rng, some_missing=some_missing)
     if isinstance(fit, LinearFit) and fit.residual is not None:
         numbers = rng.normal(size=(out.shape[1], nsim)) * np.ravel(effects.flat.sigma)
-        out += coloured(fit.spec.residuals, fit.residual.phi, numbers).T
+        if newdata is None:
+            out += coloured(fit.spec.residuals, fit.residual.phi, numbers).T
+        else:
+            residuals = residual_rows_of(
+                fit, rows, newdata, response.weights, observed=False, together=True
+            )
+            out += residuals.drawn(fit.residual.phi, numbers).T
     elif is_correlated:
         out += residual_draws(fit.spec, effects.flat).drawn(rng)
     out[:, effects.missing | missing] = np.nan

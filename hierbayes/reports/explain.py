@@ -24,6 +24,7 @@ from hierbayes.gaussian.structures import structure
 from hierbayes.render.blocks import Block, Blocks, Heading, Paragraph, Preformatted
 from hierbayes.render.layout import matrix_lines, wrapped
 from hierbayes.render.numbers import format_number
+from hierbayes.reports.residual_structure import series_words
 from hierbayes.results.rich_text import RichText
 from hierbayes.results.undetermined_findings import undetermined_findings
 from hierbayes.specification.specification import Specification
@@ -226,6 +227,9 @@ def explain_text(design: Design, *, structure: str = "", family: Family = GAUSSI
         lines += ["", *_random_part(design), "", *_factors(design)]
     for link in links_of(design, family).values():
         lines += ["", *_parameter_part(design, link)]
+    if design.residual is not None:
+        head = "Residuals: how rows of a series hang together"
+        lines += ["", head, *_indented(series_words(design.residual))]
     lines += ["", *_parameters(design, family)]
     if structure:
         lines += ["", "How it is solved", *_indented(structure)]
@@ -440,6 +444,9 @@ def _parameters(design: Design, family: Family) -> list[str]:
     elif own:
         parts.append(f"{listed(own)} of the family {family}")
     parts += [f"those of the formula of {name}" for name in design.formulas]
+    if design.residual is not None:
+        many = design.residual.word == "us"
+        parts.append("correlations and sds of visits" if many else "a correlation of residuals")
     return ["Parameters", *_indented(f"{listed(parts)}.")]
 
 

@@ -34,6 +34,18 @@ def correlation_words(term: ResidualTerm | None) -> str:
     return f"Residuals of each {term.group} were {how} ({term.call})."
 
 
+def series_words(term: ResidualTerm) -> str:
+    """Say how residuals of one series are correlated."""
+    inner = term.inner_label
+    how = {
+        "ar1": f"the correlation r^gap, the gap in {inner} in whole steps; r may be negative",
+        "car1": f"the correlation r^gap, with the gap in {inner}; r is not negative",
+        "cs": "the correlation r, whichever two rows they are",
+        "us": f"a correlation for each pair of values of {inner}, and each value has an sd",
+    }[term.word]
+    return f"{term.call}: two residuals of one {term.group} have {how}."
+
+
 def residual_sentences(rows: Sequence[ResidualRow], term: ResidualTerm | None) -> list[str]:
     """Say what residuals have beside sigma: sds of strata or coefficients, and correlations."""
     said = []

@@ -21,7 +21,9 @@ KNOWN = frozenset(
         "hb.ranova", "hb.exact_rlrt", "hb.exact_lrt", "hb.r2", "hb.icc", "fit.sentence",
         "model.latex", "model.graph", "hb.influence", "plot.influence",
         "hb.compare", "plot.compare", "hb.check", "plot.check", "plot.qq", "plot.ranef_qq",
-        "plot.ppc", "plot.simulations", "plot.data", "plot.intervals",
+        "plot.ppc", "plot.simulations", "plot.data", "plot.intervals", "hb.shrinkage",
+        "hb.shrinkage_path", "plot.tau_path", "plot.shrinkage_lines", "plot.shrinkage_plane",
+        "plot.shrinkage_reliability", "plot.shrinkage_slopegraph", "result.report",
     }
 )  # fmt: skip
 

@@ -273,8 +273,8 @@ class Specification:
         return replace(self, design=design, response_given=True)
 
     def with_other_design(self, design: Design) -> "Specification":
-        """Return the specification of other columns of the same rows, of a family not linear."""
-        assert not self.family.is_linear
+        """Return the specification of another design, whose kernel is not at hand."""
+        assert not self.family.is_linear or self.has_residual_structure
         return replace(self, design=design, response_given=True)
 
     def with_design(self, design: Design, kernel: Kernel) -> "Specification":

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.gaussian.residual.root import whitened
+from hierbayes.intervals.level_samples import LevelSamples
 from hierbayes.intervals.resampling import ResponseDraws
 from hierbayes.likelihood.residual_refits import refit_residuals
+from hierbayes.likelihood.residual_search import search_design
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 CORRELATION = "cor_ar1|Subject"
@@ -65,11 +68,35 @@ def rerun(fit, count: int):
     return hb.bootstrap(fit, nsim=count, random_seed=2).to_frame()[CORRELATION]
 
 
-def test_what_it_does_not_draw_is_refused() -> None:
-    with pytest.raises(hb.NotSupportedError, match="kind='cases'"):
-        hb.bootstrap(fitted(), kind="cases")
-    with pytest.raises(hb.NotSupportedError, match="interval='bca'"):
-        hb.confint(fitted(), "bootstrap", nsim=3, random_seed=1, interval="bca")
+def test_levels_drawn_again_are_series_of_their_own() -> None:
+    fit = fitted()
+    samples = LevelSamples(fit, purpose="cases")
+    drawn = np.array([3, 0, 3, 5, 8, 8, 1])
+    design = samples.design(drawn)
+    again = search_design(design, fit.method)
+    levels = fit.spec.residuals.series.labels
+    parts = [
+        rows()[rows()["Subject"] == levels[j]].assign(Subject=f"s{i}")
+        for i, j in enumerate(drawn.tolist())
+    ]
+    given = {"residual": "ar1(occasion | Subject)", "sigma": "~ Sex"}
+    own = hb.lmer(fit.formula_text, pd.concat(parts, ignore_index=True), **given)
+    assert float(again.found.at.criterion[0]) == pytest.approx(own.criterion, abs=1e-7)
+    np.testing.assert_allclose(again.phi, own.residual.phi, atol=1e-4)
+
+
+def test_residuals_that_are_drawn_again_are_normalised_ones() -> None:
+    fit = fitted()
+    draws = ResponseDraws(fit, "residual")
+    rest = draws.draw(1, np.random.default_rng(1)) - fit.fixed_part[:, None]
+    u = whitened(fit.spec.residuals, fit.residual.phi, rest)[:, 0]
+    own = fit.residuals("normalized").to_numpy()
+    own = (own - own.mean()) / own.std() * fit.sigma
+    assert np.abs(u[:, None] - own).min(axis=1).max() < 1e-9
+    found = hb.bootstrap(fit, nsim=4, random_seed=1, kind="cases")
+    assert found.n_failed == 0 and "with their rows" in found.drawn
+    limits = hb.confint(fit, "bootstrap", nsim=4, random_seed=1, interval="bca")
+    assert (limits["lower"] <= limits["upper"]).all()
 
 
 def test_a_test_by_simulation_asks_whether_there_is_a_correlation() -> None:

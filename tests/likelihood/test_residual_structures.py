@@ -75,7 +75,7 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 def test_what_takes_rows_to_be_independent_refuses() -> None:
     with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
-        hb.shrinkage(mixed())
+        hb.likelihood_surface(mixed())
 
 
 def test_known_calls_are_calls() -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import hierbayes as hb
+from hierbayes.design.new_data import new_rows
 from hierbayes.intervals.satterthwaite import variance_uncertainty
+from hierbayes.prediction.residual_rows import residual_rows_of
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 CASES = {
@@ -149,6 +151,27 @@ def test_one_correlation_of_residuals_predicts_as_a_random_intercept() -> None:
     expected = bars.predict(new, interval="prediction")
     found = fit.predict(new, interval="prediction", series="observed")
     np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_new_rows_are_drawn_with_the_correlation_of_their_series(case: str) -> None:
+    fit, new = fitted(case), rows().sample(frac=1, random_state=3)
+    laid = new_rows(fit.design, new)
+    found = residual_rows_of(fit, laid, new, new["w"].to_numpy(), observed=False, together=True)
+    root = found.drawn(fit.residual.phi, np.eye(len(new)))
+    expected = covariance(case, fit, fit.residual_values, 0.0)
+    at = new.index.to_numpy()
+    np.testing.assert_allclose(root @ root.T, expected[np.ix_(at, at)], atol=1e-12)
+    drawn = fit.simulate(2, newdata=new, random_seed=1)
+    assert drawn.index.equals(new.index) and np.isfinite(drawn.to_numpy()).all()
+
+
+def test_two_new_rows_of_a_series_are_at_two_times() -> None:
+    new = rows().iloc[[0, 0]]
+    with pytest.raises(hb.DataError, match="at the same 'occasion'"):
+        fitted("ar1").simulate(newdata=new)
+    alone = fitted("ar1").simulate(3, newdata=new.assign(Subject=["new", None]), random_seed=1)
+    assert np.isfinite(alone.iloc[0]).all()
 
 
 def test_what_can_not_be_said_of_new_rows() -> None:
