@@ -37,7 +37,7 @@ from hierbayes.likelihood.lmm import NO_RESIDUALS, LmmFit, fit_lmm
 from hierbayes.linalg.newton import GOAL_PER_ROW, Found, Goal, Locals, Problem, minimise, safely
 from hierbayes.options import Method
 from hierbayes.results.finding import Finding
-from hierbayes.wording import listed
+from hierbayes.wording import counted, listed
 
 STEP = 1e-5  # of phi, for curvatures: wrong by as much, which a Newton step forgives
 ROUNDS = 5
@@ -464,6 +464,19 @@ def _check_told_apart(
         named = [residuals.names[i] for i in places.tolist()]
         raise DataError(
             f"The data do not tell {listed(named, 'and')} apart from the other variance "
-            "parameters: they say the same of the rows. Leave one of them out, for example the "
-            "random intercept beside cs() of the same group."
+            f"parameters: they say the same of the rows. {_fewer_parameters(residuals)}"
         )
+
+
+def _fewer_parameters(residuals: DesignResiduals) -> str:
+    """What to do where the data do not tell parameters apart."""
+    series = residuals.series
+    if series is None or series.visit is None:
+        advice = "Leave one of them out, for example the random intercept beside cs()"
+        return f"{advice} of the same group."
+    term = series.term
+    return (
+        f"{counted(series.labels.size, 'series', 'series')} may be too few for the correlations of "
+        f"{len(series.visits)} visits: write cs(1 | {term.group}) or ar1(...) instead of "
+        f"{term.call}."
+    )

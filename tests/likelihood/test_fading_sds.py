@@ -75,3 +75,12 @@ def test_a_correlation_in_time_that_goes_to_zero_leaves_independent_rows(seed):
     left = np.linalg.lstsq(X, data.y, rcond=None)[1][0]
     alone = 58 * (1 + np.log(2 * np.pi * left / 58)) + np.linalg.slogdet(X.T @ X)[1]
     np.testing.assert_allclose(fit.criterion, alone, rtol=0, atol=1e-8)
+
+
+def test_too_few_series_for_all_correlations_are_said_to_be():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"g": np.repeat(list("ABCD"), 4), "t": np.tile([0, 2, 5, 9], 4)})
+    data["y"] = rng.normal(size=16)
+    words = r"4 series may be too few for the correlations of 4 visits: write cs\(1 \| g\)"
+    with pytest.raises(hb.DataError, match=words):
+        hb.lmer("y ~ t", data, residual="us(t | g)")
