@@ -415,10 +415,13 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
     diagonal entry.
     """
     q = root.shape[0]
+    if is_tiny(root):
+        rows, sizes = root.tolist(), (np.zeros(q) + size).tolist()
+        lengths = [math.sqrt(sum([x * x for x in row])) for row in rows]
+        least = [max(ZERO * a, ROUNDED * b) for a, b in zip(lengths, sizes, strict=True)]
+        return triangle_of_one(rows, least)
     row_norm = np.sqrt((root * root).sum(axis=1))
     least = np.maximum(ZERO * row_norm, ROUNDED * size).tolist()
-    if is_tiny(root):
-        return triangle_of_one(root, least)
     L = np.zeros((q, q))
     remaining = root
     for j in range(q):

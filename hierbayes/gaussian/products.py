@@ -442,7 +442,7 @@ def _may_be_far(products: Products) -> bool:
 def _root_of_levels(A: FloatArray) -> FloatArray:
     """Cholesky factors of the levels' blocks (J, q, q), levels with too few rows included."""
     J, q = A.shape[:2]
-    ridge = float(A.sum(axis=0).trace()) / J * np.eye(q)
+    ridge = float(np.einsum("jaa->", A)) / J * np.eye(q)
     try:
         return cholesky_stack(A + RIDGE * ridge)
     except np.linalg.LinAlgError:

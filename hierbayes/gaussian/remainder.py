@@ -30,7 +30,13 @@ import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.design.design import GroupingFactor
-from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
+from hierbayes.linalg.stacked import (
+    cholesky,
+    cholesky_stack,
+    solve_lower_stack,
+    solve_upper_stack,
+)
+from hierbayes.linalg.tiny import inverse_of_one, is_tiny
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -235,8 +241,12 @@ def leave_little(of_x: FloatArray, of_xy: FloatArray, yy: float, *, explained: F
     left_x = of_x - explained[:-1, :-1]
     size = of_x.diagonal()  # zero for a column that these rows don't have
     left_x.flat[:: of_xy.size + 1] += CLEAR / 10 * np.where(size > 0, size, 1.0)
-    left = yy - explained[-1, -1] - left_xy @ np.linalg.solve(left_x, left_xy)
-    return bool(left <= CLEAR * yy)
+    try:
+        root = cholesky(left_x)
+    except np.linalg.LinAlgError:  # nothing but rounding is left of a column
+        return True
+    half = inverse_of_one(root) @ left_xy if is_tiny(root) else np.linalg.solve(root, left_xy)
+    return bool(yy - explained[-1, -1] - half @ half <= CLEAR * yy)
 
 
 def is_far(rows: LevelRows, columns: FloatArray, *, n_left: int) -> bool:

@@ -469,7 +469,7 @@ def _check_told_apart(
 
 
 def _fewer_parameters(residuals: DesignResiduals) -> str:
-    """What to do where the data do not tell parameters apart."""
+    """Say what to do where the data do not tell parameters apart."""
     series = residuals.series
     if series is None or series.visit is None:
         advice = "Leave one of them out, for example the random intercept beside cs()"

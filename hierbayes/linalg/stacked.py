@@ -6,6 +6,7 @@ up to ``UNROLLED`` rows the loops run over rows of the small matrices and each s
 operation over the whole stack; above that, and for ``FEW`` matrices, LAPACK runs once a matrix.
 """
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -49,7 +50,7 @@ def cholesky_stack(A: FloatArray) -> FloatArray:
         return np.sqrt(A)
     if q > UNROLLED or are_few(A):
         L = np.linalg.cholesky(A)
-        if not (L[..., -1:, -1:] > 0).all():  # not a number, of which LAPACK says nothing
+        if math.isnan(L.sum()):  # of which LAPACK says nothing
             raise np.linalg.LinAlgError(NOT_POSITIVE)
         return L
     L = np.zeros_like(A)

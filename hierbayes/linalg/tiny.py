@@ -13,6 +13,8 @@ TINY = 4  # up to so many rows
 
 NOT_POSITIVE = "a matrix is not positive definite"
 
+Rows = list[list[float]]
+
 
 def is_tiny(A: FloatArray) -> bool:
     """Whether an array (..., q, q) is one matrix of a few rows."""
@@ -29,8 +31,19 @@ def cholesky_of_one(A: FloatArray) -> FloatArray:
         If it is not positive definite.
     """
     q = A.shape[-1]
-    found: list[list[float]] = []
-    for i, row in enumerate(A.reshape(q, q).tolist()):
+    return _lower(cholesky_rows(A.reshape(q, q).tolist()), A.shape)
+
+
+def inverse_of_one(L: FloatArray) -> FloatArray:
+    """Inverse of one lower triangle without zeros on its diagonal, in its shape (..., q, q)."""
+    q = L.shape[-1]
+    return _lower(inverse_rows(L.reshape(q, q).tolist()), L.shape)
+
+
+def cholesky_rows(A: Rows) -> Rows:
+    """Rows of the lower Cholesky factor up to its diagonal; see ``cholesky_of_one``."""
+    found: Rows = []
+    for i, row in enumerate(A):
         own: list[float] = []
         for j, before in enumerate(found):
             entry = row[j]
@@ -44,14 +57,13 @@ def cholesky_of_one(A: FloatArray) -> FloatArray:
             raise np.linalg.LinAlgError(NOT_POSITIVE)
         own.append(math.sqrt(pivot))
         found.append(own)
-    return _lower(found, A.shape)
+    return found
 
 
-def inverse_of_one(L: FloatArray) -> FloatArray:
-    """Inverse of one lower triangle without zeros on its diagonal, in its shape (..., q, q)."""
-    q = L.shape[-1]
-    found: list[list[float]] = []
-    for i, row in enumerate(L.reshape(q, q).tolist()):
+def inverse_rows(L: Rows) -> Rows:
+    """Rows of the inverse of a lower triangle, up to its diagonal."""
+    found: Rows = []
+    for i, row in enumerate(L):
         own = []
         for j in range(i):
             entry = 0.0
@@ -60,18 +72,17 @@ def inverse_of_one(L: FloatArray) -> FloatArray:
             own.append(entry / row[i])
         own.append(1.0 / row[i])
         found.append(own)
-    return _lower(found, L.shape)
+    return found
 
 
-def triangle_of_one(root: FloatArray, least: list[float]) -> FloatArray:
+def triangle_of_one(root: Rows, least: list[float]) -> FloatArray:
     """Lower triangle L (q, q) with L L' = root root', by Gram-Schmidt on the rows of a root.
 
     A row of which no more than ``least`` is left beside those before it has a zero diagonal entry,
     and what is left of it is rotated into the later columns.
     """
-    rest = root.tolist()
-    q = len(rest)
-    columns: list[list[float]] = []
+    rest, q = list(root), len(root)
+    columns: Rows = []
     for j in range(q):
         own = rest[j]
         norm = math.sqrt(sum([x * x for x in own]))
@@ -87,7 +98,7 @@ def triangle_of_one(root: FloatArray, least: list[float]) -> FloatArray:
     return np.array(columns).T
 
 
-def _lower(rows: list[list[float]], shape: tuple[int, ...]) -> FloatArray:
+def _lower(rows: Rows, shape: tuple[int, ...]) -> FloatArray:
     """Rows of a lower triangle with zeros right of them."""
     q = len(rows)
     return np.array([row + [0.0] * (q - len(row)) for row in rows]).reshape(shape)

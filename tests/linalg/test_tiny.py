@@ -16,7 +16,7 @@ def test_factor_inverse_and_triangle_are_those_of_lapack(q: int) -> None:
     np.testing.assert_allclose(L[0], np.linalg.cholesky(A), rtol=1e-12)
     np.testing.assert_allclose(inverse_of_one(L)[0] @ L[0], np.eye(q), atol=1e-10)
     np.testing.assert_array_equal(np.triu(inverse_of_one(L[0]), 1), 0.0)
-    np.testing.assert_allclose(triangle_of_one(L[0], [0.0] * q), L[0], rtol=1e-12)
+    np.testing.assert_allclose(triangle_of_one(L[0].tolist(), [0.0] * q), L[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [[[0.0]], [[1.0, 2.0], [2.0, 1.0]], [[np.nan]]])
@@ -27,7 +27,7 @@ def test_what_is_not_positive_definite_is_refused(wrong: list[list[float]]) -> N
 
 def test_a_row_of_which_nothing_is_left_is_turned_into_later_columns() -> None:
     root = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 1.0, 2.0]])
-    L = triangle_of_one(root, [1e-12] * 3)
+    L = triangle_of_one(root.tolist(), [1e-12] * 3)
     np.testing.assert_allclose(L @ L.T, root @ root.T, atol=1e-12)
     assert L[1, 1] == 0.0
     np.testing.assert_array_equal(np.triu(L, 1), 0.0)
