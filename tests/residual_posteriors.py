@@ -15,6 +15,7 @@ CASES = {
     "ar1": ("distance ~ age + (1 | Subject)", "ar1(occasion | Subject)", "~ Sex"),
     "car1": ("distance ~ age", "car1(age | Subject)", None),
     "cs": ("distance ~ age + (1 | Half)", "cs(1 | Subject)", "~ Sex"),
+    "bars": ("distance ~ age + (1 | Subject)", "ar1(occasion | Subject)", "~ Sex + (1 | Half)"),
     "us": ("distance ~ age", "us(age | Subject)", None),
 }
 NEW = [2, 5, 6, 7, 12, 16, 17, 18, 19, 33]  # the first, inner and last rows of series, or all
@@ -43,8 +44,14 @@ def drawn(case: str, draws: int = 10, priors: tuple = ()):
     log_sigma, formulas = 0.5 + 0.1 * rng.normal(size=size), {}
     if sigma is not None:
         beta = np.stack([log_sigma, values.pop("sigma_Sexb")], axis=-1)
+        bars = spec.design.of("sigma").factors
         formulas["sigma"] = PosteriorDraws(
-            beta=beta, sigma=None, sd={}, corr={}, b={}, sampler="nuts"
+            beta=beta,
+            sigma=None,
+            sd={f.name: np.exp(0.1 * rng.normal(size=(*size, 1))) for f in bars},
+            corr={},
+            b={f.name: 0.4 * rng.normal(size=(*size, f.levels.size, 1)) for f in bars},
+            sampler="nuts",
         )
     factors = spec.design.factors
     made = PosteriorDraws(
@@ -75,8 +82,8 @@ def covariance(case: str, post, draw: int) -> np.ndarray:
             sd = sd * np.exp(value * (data["Sex"] == "b").to_numpy())
         elif name.startswith("sigma_age"):
             sd = sd * np.exp(value * (age == float(name.removeprefix("sigma_age"))))
-        elif case in ("ar1", "car1"):
-            C = np.where(same, value ** (gap / (2 if case == "ar1" else 1)), 0.0)
+        elif case in ("ar1", "car1", "bars"):
+            C = np.where(same, value ** (gap / (1 if case == "car1" else 2)), 0.0)
         elif case == "cs":
             C = np.where(same, value + (1 - value) * np.eye(age.size), 0.0)
         else:
@@ -84,4 +91,9 @@ def covariance(case: str, post, draw: int) -> np.ndarray:
             a, b = map(float, pair.split("."))
             there = (age[:, None] == a) & (age == b)
             C = np.where(same & (there | there.T), value, C)
+    if case == "bars":
+        (factor,), own = post.design.of("sigma").factors, post.draws.formulas["sigma"]
+        c = own.b["Half"].reshape(-1, factor.levels.size)[draw]
+        sd = sd * np.exp(data["Half"].map(dict(zip(factor.levels, c, strict=True))))
+        sd = np.asarray(sd)
     return C * sd[:, None] * sd

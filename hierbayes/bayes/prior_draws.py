@@ -18,6 +18,7 @@ from hierbayes.gaussian.residual.correlation import correlation_root
 from hierbayes.gaussian.structures import structure
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.draws import PosteriorDraws
+from hierbayes.results.visit_correlations import visits_of_correlations
 
 
 def prior_draws(
@@ -57,8 +58,11 @@ def prior_draws(
         corr=_correlations(design, priors, like=like, rng=rng),
         b={name: np.empty(b.shape) for name, b in like.b.items()},
         family={
-            name: drawn(priors.family[name], value.shape) for name, value in like.family.items()
-        },
+            name: drawn(priors.family[name], value.shape)
+            for name, value in like.family.items()
+            if name in priors.family
+        }
+        | _visit_correlations(priors, like=like, rng=rng),
         formulas={
             name: prior_draws(
                 design.of(name), priors.formulas[name], like=like.formulas[name], rng=rng
@@ -74,6 +78,27 @@ def prior_draws(
         assert isinstance(effects, np.ndarray)
         effects[...] = b.reshape(*shape, *b.shape[1:])
     return draws
+
+
+def _visit_correlations(
+    priors: ModelPriors, *, like: PosteriorDraws, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Draw correlations of the residuals of visits, which have one prior together."""
+    names = [name for name in like.family if name not in priors.family]
+    if priors.visits is None:
+        return {}
+    rows, columns = np.tril_indices(visits_of_correlations(len(names)), -1)
+    shape = like.beta.shape[:2]
+    R = _lkj_draws(rows.max() + 1, priors.visits, shape[0] * shape[1], rng)
+    values = R[:, rows, columns].T.reshape(-1, *shape)
+    return dict(zip(names, values, strict=True))
+
+
+def _lkj_draws(q: int, eta: float, count: int, rng: np.random.Generator) -> FloatArray:
+    """Correlation matrices (count, q, q) of LKJ(eta)."""
+    a = beta_shapes(q, eta)
+    root = correlation_root(2 * rng.beta(a, a, size=(count, a.size)) - 1, q)
+    return np.asarray(root @ np.swapaxes(root, 1, 2))
 
 
 def _place_thresholds(draws: PosteriorDraws, priors: ModelPriors) -> None:
@@ -102,14 +127,14 @@ def _correlations(
         if isinstance(own, Patterned):
             laws = [law for law in priors.patterns[t] if law is not None]
             uniform = rng.random((len(laws), shape[0] * shape[1]))
-            R = own.unit_root(
+            root = own.unit_root(
                 np.stack([law.quantile(u) for law, u in zip(laws, uniform, strict=True)], axis=1)
             )
+            R = root @ np.swapaxes(root, 1, 2)
         else:
             assert eta is not None
-            a = beta_shapes(q, eta)
-            R = correlation_root(2 * rng.beta(a, a, size=(shape[0] * shape[1], a.size)) - 1, q)
+            R = _lkj_draws(q, eta, shape[0] * shape[1], rng)
         at = np.array(term.columns)
-        block = (R @ np.swapaxes(R, 1, 2)).reshape(*shape, q, q)
+        block = R.reshape(*shape, q, q)
         found[design.factors[term.factor].name][..., at[:, None], at[None, :]] = block
     return found

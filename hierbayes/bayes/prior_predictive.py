@@ -8,6 +8,7 @@ import numpy as np
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws, row_blocks
 from hierbayes.bayes.prior_draws import prior_draws
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.bayes.response import observed_response
 from hierbayes.design.design import Design
 from hierbayes.errors import DesignWarning
@@ -70,12 +71,15 @@ def prior_responses(spec: Specification, *, draws: int, random_seed: Any) -> Pri
     rng = random_generator(random_seed)
     drawn = prior_draws(design, priors, like=_empty(spec, draws), rng=rng)
     flat = flat_draws(drawn, design)
-    response = observed_response(spec)
+    response, is_correlated = observed_response(spec), design.residual is not None
     X, n = design.X[:, kept], design.X.shape[0]
     values = np.empty((draws, n))
     for rows in row_blocks(draws, n):
-        eta = fitted_predictor(flat, design, X, rows)
-        values[:, rows] = response.draw(eta, flat, rows, rng, some_missing=True)
+        values[:, rows] = eta = fitted_predictor(flat, design, X, rows)
+        if not is_correlated:
+            values[:, rows] = response.draw(eta, flat, rows, rng, some_missing=True)
+    if is_correlated:
+        values += residual_draws(spec, flat).drawn(rng)
     warn_of_impossible(spec, flat, np.isnan(values))
     y = response.y
     assert y is not None
@@ -141,13 +145,20 @@ def _empty(spec: Specification, draws: int) -> PosteriorDraws:
         sigma=None if priors.sigma is None else np.zeros(one),
         family={
             name: np.zeros((*one, n_cuts) if name == "threshold" and n_cuts else one)
-            for name in priors.family
+            for name in (*priors.family, *_visit_names(spec))
         },
         formulas={
             name: _empty_predictor(spec.design.of(name), kept, draws)
             for name, kept in spec.kept_of.items()
         },
     )
+
+
+def _visit_names(spec: Specification) -> list[str]:
+    """Name the correlations of the residuals of visits, which have one prior together."""
+    if spec.priors.visits is None:
+        return []
+    return [name for name in spec.residuals.names if name not in spec.priors.family]
 
 
 def _empty_predictor(design: Design, kept: IntArray, draws: int) -> PosteriorDraws:

@@ -18,8 +18,14 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import AT_ONCE, FlatDraws, linear_predictor
 from hierbayes.design.design import GroupingFactor
-from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals
-from hierbayes.gaussian.residual.root import inverse_diagonal, inverse_times, through_root
+from hierbayes.errors import DataError
+from hierbayes.gaussian.residual.of_design import SIGMA, DesignResiduals, residuals_of
+from hierbayes.gaussian.residual.root import (
+    inverse_diagonal,
+    inverse_times,
+    log_det,
+    through_root,
+)
 from hierbayes.specification.specification import Specification
 
 
@@ -78,6 +84,14 @@ class ResidualDraws:
         K, Ke = self.precision(at), self.precision_times(e[:, :, None], at)[:, :, 0]
         return conditional_log_density(K, Ke)
 
+    def joint_log_density(self, e: FloatArray, at: slice = slice(None)) -> FloatArray:
+        """Log density (T,) of all residuals e (T, n) together, in some draws."""
+        sd = self.sds(at)
+        z = through_root(self.found, self.phi[at], (e / sd)[:, :, None], inverse=True)
+        square = np.square(z).sum(axis=(1, 2)) + e.shape[1] * np.log(2 * np.pi)
+        half_log_det = np.log(sd).sum(axis=1) + log_det(self.found, self.phi[at]) / 2
+        return np.asarray(-square / 2 - half_log_det)
+
 
 def conditional_log_density(K: FloatArray, Ke: FloatArray) -> FloatArray:
     """Log density of numbers given all others, from K_ii and (K e)_i of their precision K."""
@@ -91,20 +105,35 @@ def draw_blocks(n_draws: int, n_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + step, n_draws))
 
 
+def structure_of(spec: Specification) -> DesignResiduals:
+    """Return the structure of residuals, also of a formula of sigma as ``~ 0 + group``.
+
+    Raises
+    ------
+    DataError
+        If a formula of sigma has columns that do not add up to one.
+    """
+    try:
+        return spec.residuals
+    except DataError:
+        return residuals_of(spec.design, any_reference=True)
+
+
 def residual_draws(spec: Specification, flat: FlatDraws) -> ResidualDraws:
     """Return the residuals of a model with ``residual=`` or a formula of sigma, in draws of it.
 
     The draws may be of other rows of the same model: parameters are told by their names.
     """
-    found = spec.residuals
+    found = structure_of(spec)
     named, sigma = dict(flat.family), flat.sigma
     factors: tuple[GroupingFactor, ...] = ()
     if SIGMA in flat.formulas:
         beta, own = flat.formulas[SIGMA].beta, spec.design.of(SIGMA)
         factors = own.factors
-        columns = [own.coef_names[k] for k in spec.kept_of[SIGMA]]
-        named |= {f"{SIGMA}_{name}": beta[:, k] for k, name in enumerate(columns)}
-        sigma = np.exp(named[f"{SIGMA}_(Intercept)"])
+        # log sigma of the reference, and log ratios to it
+        ratios = np.linalg.solve(found.formula, beta.T)
+        sigma = np.exp(ratios[0])
+        named |= dict(zip(found.names, ratios[1:], strict=False))
     values = [named[name] for name in found.names]
     stacked = np.stack(values, axis=1) if values else np.zeros((sigma.size, 0))
     return ResidualDraws(

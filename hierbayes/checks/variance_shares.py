@@ -23,6 +23,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
@@ -127,9 +128,14 @@ def share_estimates(
 
 
 def _of_posterior(fit: PosteriorFit, level: float) -> ShareEstimates:
-    check_no_formulas(fit.design, "R2 or ICC")
     flat = flat_draws(fit.draws, fit.design)
-    residual, words = _residual_variance(fit, flat.sigma, flat.family)
+    if fit.residual_structure is not None:
+        own = residual_draws(fit.spec, flat)
+        residual = own.sigma**2 * _mean_square_sd(fit, own.found.values(own.phi))
+        words = _gaussian_words(fit.design)
+    else:
+        check_no_formulas(fit.design, "R2 or ICC")
+        residual, words = _residual_variance(fit, flat.sigma, flat.family)
     return ShareEstimates(
         point=None,
         draws=_shares(fit, beta=flat.beta, covariances=_covariances(flat), residual=residual),
@@ -226,7 +232,7 @@ def _from_parameters(fit: LikelihoodFit, values: FloatArray) -> VarianceShares:
     return _shares(fit, beta=beta, covariances=covariances, residual=residual)
 
 
-def _mean_square_sd(fit: LinearFit, values: FloatArray) -> FloatArray:
+def _mean_square_sd(fit: Fit, values: FloatArray) -> FloatArray:
     """Mean over the rows of squared sds over the reference's, (S,), of parameters (S, d)."""
     found = fit.spec.residuals
     spread, G = found.structure.spread, found.structure.n_spreads

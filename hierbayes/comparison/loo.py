@@ -51,7 +51,7 @@ from hierbayes.comparison.structured_rows import (
     structured_rows,
 )
 from hierbayes.errors import DataError
-from hierbayes.families.parameter_formulas import check_independent, check_no_formulas
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import check_flag, random_generator
 from hierbayes.results.comparison import Loo, LooByDraws, LooMethod
 from hierbayes.results.draws import TRUSTED_K
@@ -116,7 +116,6 @@ def loo(fit: PosteriorFit, by: Any = None, *, refit: bool = False, random_seed: 
     check_posterior(fit, "loo")
     check_flag("refit", refit, "True (sample anew without what has a high Pareto k) or False")
     if not has_structured_rows(fit):
-        check_independent(fit.design, "hb.loo")
         if by is not None:
             check_no_formulas(fit.design, "hb.loo(by=)")
         if refit:
@@ -176,6 +175,8 @@ def _reweighed(fit: PosteriorFit, blocks: Blocks, rng: np.random.Generator) -> _
     efficiency = relative_efficiency(fit)
     if has_structured_rows(fit):
         return _structured(fit, blocks, efficiency)
+    if fit.design.residual is not None:
+        return _by_draws(fit, efficiency)
     is_linear = fit.response_family.is_linear and not fit.design.formulas
     problem = left_out(fit, blocks) if is_linear else None
     if blocks.name is not None and problem is not None:

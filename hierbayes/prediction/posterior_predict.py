@@ -118,8 +118,13 @@ def predict(fit: PosteriorFit, asked: PredictionRequest) -> pd.Series | pd.DataF
         precisions = row_precisions(fit, asked.newdata)
     residuals = None
     if fit.design.residual is not None and (new is not None or observed):
-        given = asked.newdata, precisions
-        residuals = new_residuals(fit, flat, rows, *given, observed=observed)
+        given, formula = (asked.newdata, precisions), None
+        if fit.design.predictors["sigma"].factors if fit.design.formulas else ():
+            drawn_too = new is not None and new_levels == "population"
+            own = _formula_rows(fit, asked, "drawn" if drawn_too else new_levels, rng)
+            (formula,) = own.rows
+            expected = replace(expected, missing=expected.missing | own.missing)
+        residuals = new_residuals(fit, flat, rows, *given, observed=observed, formula=formula)
         if observed:
             lost = np.isnan(residuals.rows.place)
             expected = replace(expected, missing=expected.missing | lost)
@@ -445,6 +450,18 @@ def mean_residuals(fit: PosteriorFit, kind: ResidualKind) -> FloatArray:
         observed = fit.observed[rows]
         out[rows] = response.residuals(kind, observed, eta, flat, rows).mean(axis=0)
     return out
+
+
+def joint_log_likelihood(fit: PosteriorFit) -> FloatArray:
+    """Log-likelihood of all rows together of every draw, shape (C, D)."""
+    if fit.design.residual is None:
+        return np.asarray(log_likelihood(fit).sum(axis=2))
+    X, flat = fit.design.X[:, fit.kept], flat_draws(fit.draws, fit.design)
+    residuals, found = residual_draws(fit.spec, flat), []
+    for at in draw_blocks(flat.n_draws, fit.nobs):
+        eta = fitted_predictor(flat.take(at), fit.design, X, slice(None))
+        found.append(residuals.joint_log_density(fit.design.y - eta, at))
+    return np.concatenate(found).reshape(fit.n_chains, -1)
 
 
 def log_likelihood(fit: PosteriorFit) -> FloatArray:

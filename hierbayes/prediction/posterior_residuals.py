@@ -5,6 +5,7 @@ series the residuals e = y - eta of each draw say what is expected of its own, w
 variance is left (``gaussian/residual/conditional.py``).
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.predictive import FlatDraws, fitted_predictor, flat_draws
 from hierbayes.bayes.residual_draws import ResidualDraws, draw_blocks, residual_draws
+from hierbayes.bayes.response import FormulaRows
 from hierbayes.design.design import NewRows
-from hierbayes.families.parameter_formulas import unknown_residuals
 from hierbayes.gaussian.residual.conditional import given_observed
 from hierbayes.gaussian.residual.root import through_root
 from hierbayes.options import ResidualKind
@@ -39,17 +40,22 @@ class NewResiduals:
     draws : of the parameters
     observed : array, shape (S, n), residuals of the rows fitted in units of their sds; None where
         series are new
+    random : the random effects of log sigma in the rows; None without
     """
 
     rows: ResidualRows
     draws: ResidualDraws
     observed: FloatArray | None
+    random: FormulaRows | None
 
     def moments(self, block: slice) -> Moments:
         """Return mean and sd of a block of the rows."""
         phi, G = self.draws.phi, self.draws.found.structure.n_spreads
         sd = np.exp(phi[:, :G] @ self.rows.D[block].T) * self.rows.known[block]
         sd *= self.draws.sigma[:, None]
+        if self.random is not None:
+            assert self.random.flat is not None
+            sd *= self.random.values(self.random.flat, block)
         if self.observed is None:
             return Moments(None, sd)
         mean, placed = np.zeros_like(sd), self.rows.placed(self.rows.known)
@@ -88,19 +94,19 @@ def new_residuals(
     precisions: FloatArray | None,
     *,
     observed: bool,
+    formula: FormulaRows | None,
 ) -> NewResiduals:
     """Return the residuals of the rows of a prediction; the arguments of ``residual_rows_of``.
 
-    Raises
-    ------
-    NotSupportedError
-        If the formula of sigma has random effects.
+    ``formula`` are the rows of a formula of sigma that has random effects.
     """
     own, draws = None, residual_draws(fit.spec, flat)
-    if draws.factors:
-        raise unknown_residuals("predict(interval='prediction') with random effects in sigma=")
     placed = residual_rows_of(fit, rows, newdata, precisions, observed=observed)
     if observed:
         eta = fitted_predictor(flat, fit.design, fit.design.X[:, fit.kept], slice(None))
         own = (fit.design.y - eta) / draws.sds()
-    return NewResiduals(rows=placed, draws=draws, observed=own)
+    random = None
+    if formula is not None and formula.flat is not None:  # the rest of it is in ``placed``
+        none = replace(formula.flat, beta=formula.flat.beta[:, :0])
+        random = replace(formula, X=formula.X[:, :0], offset=None, flat=none)
+    return NewResiduals(rows=placed, draws=draws, observed=own, random=random)

@@ -17,7 +17,6 @@ from hierbayes.bayes.prior_draws import prior_draws
 from hierbayes.bayes.prior_predictive import warn_of_impossible
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
-from hierbayes.families.parameter_formulas import check_independent
 from hierbayes.naming.variable_names import COEF, OBS, term_dims
 from hierbayes.options import check_option, random_generator
 from hierbayes.prediction.posterior_predict import log_likelihood, response_draws
@@ -59,8 +58,6 @@ def datatree(
 
     for group in groups:
         check_option("groups", group, RequestedGroup)
-        if group == "prior":
-            check_independent(fit.design, f"idata with {group!r}")
     rng = random_generator(random_seed)
     labels = labels_of(fit.design, fit.kept, fit.spec.kept_of, fit.spec.visits)
     found: dict[str, xr.Dataset | xr.DataTree] = {}

@@ -7,6 +7,7 @@ priors in question, and these draws serve the priors around them too.
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,7 +21,9 @@ from hierbayes.bayes.generalised import sample_generalised
 from hierbayes.bayes.posterior import sample
 from hierbayes.bayes.predictive import FlatDraws, flat_draws
 from hierbayes.design.design import Design
+from hierbayes.errors import HierBayesWarning
 from hierbayes.gaussian.structures import structure
+from hierbayes.options import Sampler
 from hierbayes.prior_sensitivity.conditional import Conditional, conditional
 from hierbayes.prior_sensitivity.weighted import Answer, answer
 from hierbayes.priors.distributions import Flat, Normal, Prior
@@ -29,6 +32,7 @@ from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.priors.parameter_names import Parameter
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.visit_correlations import as_matrix
 from hierbayes.specification.specification import Specification
 
 Laws = Mapping[Parameter, Prior | LKJ]
@@ -119,7 +123,9 @@ class Explorer:
         self.level, self.refit, self.rng = level, refit, rng
         self.is_coefficient = of < fit.beta.size
         is_linear = fit.response_family.is_linear
-        self.integrates = is_linear and is_normal and fit.priors.gaussian_beta() is not None
+        self.is_structured = fit.residual_structure is not None
+        is_plain = is_linear and not self.is_structured
+        self.integrates = is_plain and is_normal and fit.priors.gaussian_beta() is not None
         self.own: Laws = {p: fit.priors.of(p) for p in changed}
         self.bases: list[Base] = []
         self.n_refits = 0
@@ -183,6 +189,11 @@ class Explorer:
         self.n_refits += 1
         C, D = self.fit.draws.beta.shape[:2]
         options: dict[str, Any] = {"draws": D, "chains": C, "random_seed": self.rng}
+        if self.is_structured:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", HierBayesWarning)  # its findings are looked at
+                sampler: Sampler = "collapsed" if self.fit.sampler == "collapsed" else "nuts"
+                return spec, sample(spec, sampler=sampler, **options).draws
         if spec.family.is_linear:
             kernel, priors = spec.kernel("reml"), spec.priors
             return spec, sample_collapsed(kernel, priors, spec.design, **options)
@@ -287,6 +298,13 @@ def log_prior_of(
 ) -> FloatArray:
     """Log density of S draws of one parameter under a law, shape (S,)."""
     at = parameter.place
+    if parameter.formula:
+        name, own = parameter.formula, replace(parameter, formula="")
+        return log_prior_of(own, law, flat.formulas[name], design.of(name), priors.formulas[name])
+    if parameter.kind == "visits":
+        assert isinstance(law, LKJ)
+        R = as_matrix(flat.family, parameter.name)[parameter.name]
+        return np.asarray(lkj_log_density(R, law.eta))
     if isinstance(law, LKJ):
         term = design.terms[at[0]]
         corr, columns = flat.corr[term.factor], list(term.columns)
@@ -317,4 +335,4 @@ def log_prior_of(
 
 def _named(priors: ModelPriors, laws: Laws) -> dict[str, Prior | LKJ]:
     """Return the prior of every parameter by its name, some of them others."""
-    return {p.name: laws.get(p, priors.of(p)) for p in priors.parameters}
+    return {p.name: laws.get(p, priors.of(p)) for p in priors.all_parameters}

@@ -14,6 +14,7 @@ import pandas as pd
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.gaussian.patterned import check_patterned
+from hierbayes.prediction.posterior_predict import joint_log_likelihood
 from hierbayes.prior_sensitivity.explorer import log_prior_of
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.sensitivity import PowerScaling
@@ -31,13 +32,14 @@ def power_scaling(fit: PosteriorFit) -> PowerScaling:
     check_patterned(fit.design, "Power-scaling of priors")
     flat, priors = flat_draws(fit.draws, fit.design), fit.priors
     own = {
-        p.name: log_prior_of(p, priors.of(p), flat, fit.design, priors) for p in priors.parameters
+        p.name: log_prior_of(p, priors.of(p), flat, fit.design, priors)
+        for p in priors.all_parameters
     }
     every = np.sum(list(own.values()), axis=0)
     parts = fit.parameters()
     draws = np.concatenate([part.draws for part in parts], axis=2)
     names = [name for part in parts for name in part.names]
-    likelihood = fit.log_likelihood().sum(axis=2)
+    likelihood = joint_log_likelihood(fit)
     by_prior = pd.DataFrame(
         {name: _sensitivities(draws, values) for name, values in own.items()}, index=names
     )

@@ -21,6 +21,9 @@ def reference_of(fit: PosteriorFit, of: int, level: float) -> Reference | None:
         table = estimated_rows(found, found.tidy(level=level))
     except HierBayesError:
         return None  # the data determine no such estimate: there is nothing to compare with
+    name = [name for part in fit.parameters() for name in part.names][of]
+    if fit.residual_structure is not None and (known := _of_residuals(found, name)) is not None:
+        return Reference(method=method.upper(), estimate=known, lower=math.nan, upper=math.nan)
     if of >= len(table):
         return None
     row = table.iloc[of]
@@ -32,3 +35,12 @@ def reference_of(fit: PosteriorFit, of: int, level: float) -> Reference | None:
         lower=limits[0],
         upper=limits[1],
     )
+
+
+def _of_residuals(fit: LikelihoodFit, name: str) -> float | None:
+    """Return the estimate of a parameter of residuals by its name in draws; None of others."""
+    if name == "sigma":
+        return fit.sigma
+    if name == "sigma_(Intercept)":
+        return math.log(fit.sigma)
+    return dict(zip(fit.residual_names, fit.residual_values.tolist(), strict=True)).get(name)

@@ -171,11 +171,12 @@ def _explored(
     }
     found = explorer.every(asked, {cell: _place_of(cell) for cell in cells})
     parameters = tuple(p.name for p in laws)
-    of = [*fit.fixed_parameters.names, *fit.variance_parameters.names][explorer.of]
+    of = [name for part in fit.parameters() for name in part.names][explorer.of]
     table = _table(explorer, found, cells, own, laws)
     reverse = None
     first = next(iter(laws))
-    if len(laws) == 1 and first.kind == "beta" and first.place[0] == explorer.of:
+    is_own = first.kind == "beta" and not first.formula and first.place[0] == explorer.of
+    if len(laws) == 1 and is_own:
         reverse = reverse_bayes(explorer, next(iter(laws.items())), table)
     return Sensitivity(
         parameters=parameters,
@@ -259,9 +260,8 @@ def _against_null(explorer: Explorer, table: pd.DataFrame) -> None:
 
 def _is_positive(explorer: Explorer) -> bool:
     """Whether the parameter asked about can't be negative."""
-    fit = explorer.fit
-    term = fit.variance_parameters.term[explorer.of - fit.beta.size]
-    return term.startswith("sd__")
+    terms = [term for part in explorer.fit.parameters() for term in part.term]
+    return terms[explorer.of].startswith("sd__")
 
 
 def _place_of(widths: Sequence[float]) -> FloatArray:
@@ -272,7 +272,8 @@ def _place_of(widths: Sequence[float]) -> FloatArray:
 def _check_fit(fit: PosteriorFit) -> None:
     if not isinstance(fit, PosteriorFit):
         raise needs_posterior("sensitivity", fit, "REML and ML fits have no priors.")
-    check_no_formulas(fit.design, "hb.sensitivity")
+    if fit.residual_structure is None:
+        check_no_formulas(fit.design, "hb.sensitivity")
     if fit.n_draws < LEAST_DRAWS:
         raise OptionError(
             f"sensitivity reweighs the draws, and {fit.n_draws} are too few for that; sample at "
@@ -285,7 +286,7 @@ def _parameters(fit: PosteriorFit, given: Any) -> list[Parameter]:
     names = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
     if len(names) not in (1, 2):
         raise OptionError(f"parameter={shown(given)} must be one name or two.")
-    known = fit.priors.parameters
+    known = fit.priors.all_parameters
     addresses = Addresses([p.spellings for p in known])
     unknown = "parameter={text} is none that has a prior: {listed}"
     printed = {p.name: p for p in known}  # which may be a spelling of another one, too

@@ -30,6 +30,7 @@ from hierbayes.results.tidy import check_level, dropped_positions, estimated_row
 from hierbayes.wording import listed, shown
 
 NAMES = {"reml": "REML", "ml": "ML", "posterior": "posterior"}
+VARIANCE_ROWS = ("sd(", "cor(", "cor_", "sigma", "ICC")  # by how they begin
 BLOCKS = ("fixed", "random", "groups", "model")
 RATIOS = {"logit": "odds ratios", "log": "ratios", "cloglog": "hazard ratios"}
 WIDTH_DIGITS = 3  # significant digits of an interval's width that are shown
@@ -277,6 +278,8 @@ def _cells(
         label = next(labels, None) if row["effect"] == "fixed" else None
         fixed = label is not None  # further ones are of formulas of further parameters
         block, name = ("fixed", label) if fixed else _random(row)
+        if name in fit.residual_names:
+            block = "random"
         cell = {key: float(row[key]) for key in PAPER_COLUMNS[3:]}
         if fixed and exponentiate:
             ratio = math.exp(cell["estimate"])
@@ -297,7 +300,7 @@ def _cells(
 def _place(cell: Mapping[str, Any]) -> int:
     """Place of a row among those of all models: by its block, then sds, correlations, sigma."""
     name, block = str(cell["row"]), BLOCKS.index(cell["block"])
-    order = {"random": ("sd(", "cor(", "sigma", "ICC"), "model": MODEL_ROWS}.get(cell["block"], ())
+    order = {"random": VARIANCE_ROWS, "model": MODEL_ROWS}.get(cell["block"], ())
     within = next((i for i, start in enumerate(order) if name.startswith(start)), 0)
     return len(MODEL_ROWS) * block + within
 

@@ -262,7 +262,7 @@ def _random(fit: Fit, labels: Mapping[str, str]) -> list[str]:
         if pairs:
             are = "correlation is" if len(pairs) == 1 else "correlations are"
             said.append(f"The {are} {listed(pairs)}.")
-    if found.has_residual and fit.has_residual_sd:
+    if found.has_residual and (fit.has_residual_sd or found.residual):
         text = _sd_text(float(found.sigma), intervals.get(("Residual", "sigma")))
         said.append(f"The residual standard deviation is {text}.")
     said += residual_sentences(found.residual, fit.design.residual)

@@ -633,9 +633,10 @@ class PosteriorFit(FitTables):
         """
         check_option("kind", kind, ResidualKind)
         is_plain = self.response_family.is_linear and not self.design.formulas
-        if kind == "normalized" and not self.spec.has_residual_structure:
+        has_structure = self.spec.has_residual_structure or self.design.residual is not None
+        if kind == "normalized" and not has_structure:
             raise OptionError(
-                "residuals(kind='normalized') of a posterior is of models with residual= or with "
+                "residuals(kind='normalized') of a posterior is of models with residual=, or with "
                 "sigma= without bars."
             )
         if kind == "response" or (is_plain and self.design.residual is None):

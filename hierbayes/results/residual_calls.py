@@ -37,6 +37,12 @@ OF_POSTERIORS = frozenset(
         "hb.bayes_factor", "fit.save", "result.save", "fit.log_likelihood", "fit.predict",
         "fit.simulate", "fit.residuals", "fit.augment", "fit.contrast", "fit.glance", "fit.refit",
         "fit.update", "hb.loo", "hb.kfold", "plot.loo", "hb.compare", "plot.compare",
+        "hb.sensitivity", "plot.sensitivity", "hb.r2", "hb.icc", "plot.prior_predictive",
+        "fit.sentence", "result.report", "hb.table", "hb.check", "plot.check", "plot.ppc",
+        "plot.caterpillar", "plot.chains", "plot.data", "plot.effects", "plot.intervals",
+        "plot.qq", "plot.ranef_qq", "plot.residuals", "plot.simulations", "plot.boundary",
+        "hb.emmeans", "hb.emtrends", "hb.comparisons", "hb.predictions", "hb.slopes",
+        "plot.prior_posterior",
     }
 )  # fmt: skip
 

@@ -33,12 +33,17 @@ def one_by_one(
     return found | {name: R[..., i, j] for name, i, j in zip(names, rows, columns, strict=True)}
 
 
+def visits_of_correlations(count: int) -> int:
+    """Return of how many visits so many correlations are."""
+    return (1 + int(np.sqrt(1 + 8 * count))) // 2
+
+
 def as_matrix(family: Mapping[str, FloatArray], variable: str | None) -> dict[str, FloatArray]:
     """Undo ``one_by_one``: correlations are those whose names begin with cor."""
     if variable is None:
         return dict(family)
     own = [value for name, value in family.items() if name.startswith("cor_")]
-    size = (1 + int(np.sqrt(1 + 8 * len(own)))) // 2
+    size = visits_of_correlations(len(own))
     R = correlation_matrices(np.stack(own, axis=-1), size)
     rest = {name: value for name, value in family.items() if not name.startswith("cor_")}
     return rest | {variable: R}

@@ -14,6 +14,7 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray
 from hierbayes.bayes.posterior import posterior_fit, sample
+from hierbayes.bayes.residual_draws import structure_of
 from hierbayes.design.design import Design
 from hierbayes.errors import NotSupportedError
 from hierbayes.families.family import Family
@@ -177,7 +178,7 @@ def _read_draws(archive: Archive, spec: Specification) -> PosteriorDraws:
         if parameter.name not in about
     }
     if spec.design.residual is not None:
-        of_family |= dict.fromkeys(spec.residuals.own_names, ())
+        of_family |= dict.fromkeys(structure_of(spec).own_names, ())
     shapes = _shapes(spec.design) | {"family": of_family}
     if "effects_seed" in specification:
         if len(spec.design.factors) != 1:

@@ -198,13 +198,18 @@ class Specification:
         """Return the marginal likelihood of a linear model for a method."""
         return method_kernel(self.reml_kernel, method)
 
+    @property
+    def _has_plain_kernel(self) -> bool:
+        """Whether responses are Gaussian, their residuals independent and of one sd."""
+        return self.family.is_linear and not self.design.formulas and self.design.residual is None
+
     @cached_property
     def kept_columns(self) -> IntArray:
         """The columns of X that have a coefficient: not determined by earlier ones, shape (p,).
 
         In an ordinal model the thresholds take the place of the intercept.
         """
-        if self.family.is_linear and not self.design.formulas and self.design.residual is None:
+        if self._has_plain_kernel:
             return self.reml_kernel.products.anchor.kept
         design = self.design.summands
         X = design.X
@@ -239,9 +244,7 @@ class Specification:
         return replace(
             self,
             arguments=replace(self.arguments, priors=priors),
-            kernel_given=(
-                self.reml_kernel if self.family.is_linear and not self.design.formulas else None
-            ),
+            kernel_given=self.reml_kernel if self._has_plain_kernel else None,
         )
 
     def with_response(self, y: Any) -> "Specification":

@@ -237,7 +237,7 @@ def test_random_effects_in_sigma_stand_beside_correlated_residuals() -> None:
         expected = multivariate_normal.logpdf(design.y, design.X @ [17.0, 0.7] + b[codes], R)
         differences.append(found - expected - norm.logpdf(b).sum() - norm.logpdf(s, 0, 0.5).sum())
     assert differences[0] == pytest.approx(differences[1], abs=1e-8)
-    # what a row's density given the others is, and what is refused
+    # what a row's density given the others is
     one = np.ones((1, 2, 1))
     effects = {"sampler": "nuts", "corr": {}, "sigma": None}
     of_log_sd = PosteriorDraws(
@@ -258,8 +258,6 @@ def test_random_effects_in_sigma_stand_beside_correlated_residuals() -> None:
     K, e = np.linalg.inv(R), design.y - design.X @ [17.0, 0.7] - b[codes]
     expected = norm.logpdf((K @ e) / np.sqrt(np.diag(K))) + np.log(np.diag(K)) / 2
     np.testing.assert_allclose(post.log_likelihood()[0, 1], expected, rtol=1e-9)
-    with pytest.raises(hb.NotSupportedError, match="random effects in sigma="):
-        post.predict(interval="prediction")
     assert "ar1(occasion | Subject)" in own.explain()
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 import hierbayes as hb
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.gaussian.residual.root import through_root
+from hierbayes.prediction.posterior_predict import joint_log_likelihood
 from tests.residual_posteriors import CASES, NEW, covariance, drawn, rows
 
 SHOWN = [0, 7, 19]  # draws
@@ -115,7 +117,10 @@ def test_simulated_responses_are_correlated_within_series() -> None:
 
 def test_groups_of_draws_know_correlated_residuals() -> None:
     post = drawn("us")
-    tree = post.to_datatree("posterior_predictive", random_seed=1)
+    tree = post.to_datatree("posterior_predictive", "prior", random_seed=1)
+    R = tree["prior"]["cor_us|Subject"].to_numpy()
+    assert (np.linalg.eigvalsh(R) > 0).all() and (np.abs(R[..., 0, 1]) < 1).all()
+    assert tree["prior_predictive"]["distance"].shape == (2, 10, 38)
     assert tree["posterior_predictive"]["distance"].shape == (2, 10, 38)
     np.testing.assert_array_equal(tree["log_likelihood"]["distance"], post.log_likelihood())
     prior = tree["log_prior"]
@@ -150,3 +155,43 @@ def test_refits_and_updates_keep_the_structure() -> None:
     assert post.update(". ~ . - age", **options).spec.design.residual is not None
     with pytest.raises(hb.OptionError, match="normalized"):
         hb.Model("distance ~ age", rows()).sample(draws=100, random_seed=1).residuals("normalized")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_rows_together_have_their_joint_density(case: str) -> None:
+    post, (old, _) = drawn(case), split()
+    found = joint_log_likelihood(post).ravel()
+    for s in SHOWN:
+        V = covariance(case, post, s)[np.ix_(old, old)]
+        e = (rows()["distance"].to_numpy() - predictors(post, s))[old]
+        expected = multivariate_normal.logpdf(e, np.zeros(old.size), V)
+        assert found[s] == pytest.approx(expected, abs=1e-8)
+
+
+def test_shares_of_variance_are_of_the_mean_residual_variance() -> None:
+    for case in ("ar1", "us"):
+        post, (old, _) = drawn(case), split()
+        draws = [np.diag(covariance(case, post, s))[old] for s in range(post.n_draws)]
+        weights = rows()["w"].to_numpy()[old]
+        residual = np.array([(v * weights).mean() for v in draws])
+        X = post.design.X - post.design.X.mean(axis=0)
+        beta = post.draws.beta.reshape(-1, 2)
+        fixed = ((beta @ X.T) ** 2).sum(axis=1) / (old.size - 1)
+        random = 0.0
+        for sd in post.draws.sd.values():
+            random = random + sd.ravel() ** 2
+        share = fixed / (fixed + random + residual)
+        assert hb.r2(post).marginal == pytest.approx(share.mean(), rel=1e-9)
+
+
+def test_what_is_said_in_words_knows_the_residuals() -> None:
+    post = drawn("ar1", draws=60)
+    said = post.sentence()
+    assert "The residual standard deviation is" in said and "at neighbouring times" in said
+    frame = hb.table(post, statistics=()).to_frame().reset_index()
+    block = frame.set_index("row")["block"]
+    assert block["cor_ar1|Subject"] == block["sigma_Sexb"] != block["age"]
+    scaled = hb.sensitivity(post).to_frame()
+    assert {"cor_ar1|Subject", "sigma_Sexb"} <= set(scaled.index)
+    curve = hb.sensitivity(post, "sigma_Sexb", widths=[0.5], refit=False).to_frame()
+    assert len(curve) == 2

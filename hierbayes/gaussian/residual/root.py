@@ -101,6 +101,17 @@ def inverse_diagonal(found: DesignResiduals, phi: FloatArray) -> FloatArray:
     return out
 
 
+def log_det(found: DesignResiduals, phi: FloatArray) -> FloatArray:
+    """Return log|C| of all series together, (T,), at phi (T, d)."""
+    own, rest = found.structure.correlation, phi[:, found.structure.n_spreads :]
+    if not isinstance(own, Unstructured):
+        return own.kinds(rest).log_det
+    matrices, total = own.matrices(rest), np.zeros(phi.shape[0])
+    for visits, at in _patterns(found):
+        total += at.shape[0] * np.linalg.slogdet(matrices[:, visits[:, None], visits])[1]
+    return total
+
+
 def _neighbours(
     found: DesignResiduals, own: Serial, rest: FloatArray
 ) -> tuple[IntArray, IntArray, FloatArray]:
