@@ -87,9 +87,10 @@ def _visit_correlations(
     names = [name for name in like.family if name not in priors.family]
     if priors.visits is None:
         return {}
-    rows, columns = np.tril_indices(visits_of_correlations(len(names)), -1)
+    n_visits = visits_of_correlations(len(names))
+    rows, columns = np.tril_indices(n_visits, -1)
     shape = like.beta.shape[:2]
-    R = _lkj_draws(rows.max() + 1, priors.visits, shape[0] * shape[1], rng)
+    R = _lkj_draws(n_visits, priors.visits, shape[0] * shape[1], rng)
     values = R[:, rows, columns].T.reshape(-1, *shape)
     return dict(zip(names, values, strict=True))
 

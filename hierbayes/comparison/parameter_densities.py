@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.design.design import Design
 from hierbayes.errors import OptionError
-from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.gaussian.patterned import check_patterned
 from hierbayes.gaussian.products import covariance_shape
 from hierbayes.options import ParameterView, check_option
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.density import density
+from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.results.visit_correlations import visits_of_correlations
 
 LogDensity = Callable[[FloatArray], FloatArray]
 
@@ -104,7 +106,6 @@ def parameter_densities(
         )
     check_option("view", view, ParameterView)
     check_patterned(posterior.design, "Densities of prior and posterior")
-    check_no_formulas(posterior.design, "The picture of prior and posterior")
     known = _draws_and_laws(posterior)
     chosen = list(known)
     if parameters is not None:
@@ -133,17 +134,21 @@ def compared_densities(posterior: PosteriorFit, names: Sequence[str]) -> list[Pa
 def _draws_and_laws(
     fit: PosteriorFit,
 ) -> dict[str, tuple[FloatArray, _Law, tuple[float, float]]]:
-    """Draws, prior and bounds of parameters of the mean, of sigma and of the family."""
+    """Draws, prior and bounds of every parameter but the random effects."""
     found = {}
-    for part in fit.parameters()[:2]:
-        laws = _fixed_laws(fit) if part.effect == "fixed" else _variance_laws(fit)
+    own, further = (fit.design, fit.priors, fit.draws), []
+    for name, draws in fit.draws.formulas.items():
+        further.append((fit.design.of(name), fit.priors.formulas[name], draws))
+    predictors = [one for one in (own, *further) for _ in range(2)]  # coefficients, then scales
+    for part, (design, priors, draws) in zip(fit.parameters(), predictors, strict=True):
+        is_fixed = part.effect == "fixed"
+        laws = _fixed_laws(priors) if is_fixed else _variance_laws(design, priors, draws)
         for i, (name, (law, bounds)) in enumerate(zip(part.names, laws, strict=True)):
             found[name] = (part.draws[:, :, i].ravel(), law, bounds)
     return found
 
 
-def _fixed_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
-    priors = fit.priors
+def _fixed_laws(priors: ModelPriors) -> list[tuple[_Law, tuple[float, float]]]:
     laws = [(_law(prior), prior.bounds()) for prior in priors.beta]
     if priors.intercept is not None and np.any(priors.centre):
         laws[priors.intercept] = (_intercept_law(priors, priors.intercept), REAL)
@@ -177,9 +182,10 @@ def _intercept_law(priors: ModelPriors, intercept: int) -> _Law:
     return _Law(log_density=log_density, text=text, low=low, high=high)
 
 
-def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
+def _variance_laws(
+    design: Design, priors: ModelPriors, draws: PosteriorDraws
+) -> list[tuple[_Law, tuple[float, float]]]:
     """Priors in the order of ``variance_parameters``."""
-    design, priors = fit.design, fit.priors
     laws: list[tuple[_Law, tuple[float, float]]] = []
     structures = covariance_shape(design).structures
     for t, (term, eta, own) in enumerate(zip(design.terms, priors.lkj, structures, strict=True)):
@@ -193,9 +199,12 @@ def _variance_laws(fit: PosteriorFit) -> list[tuple[_Law, tuple[float, float]]]:
             laws += [(_correlation_law(float(eta), q), SIGNED)] * (q * (q - 1) // 2)
     if priors.sigma is not None:
         laws.append((_law(priors.sigma), POSITIVE))
-    for name, value in fit.draws.family.items():
+    n_visits = visits_of_correlations(len([name for name in draws.family if name[:4] == "cor_"]))
+    for name, value in draws.family.items():
         prior = priors.family.get(name)
         law = (_unknown(), REAL) if prior is None else (_law(prior), prior.bounds())
+        if prior is None and priors.visits is not None:
+            law = (_correlation_law(priors.visits, n_visits), SIGNED)
         laws += [law if value.ndim == 2 else (_unknown(), REAL)] * value[0, 0].size
     return laws
 

@@ -299,8 +299,9 @@ def log_prior_of(
     """Log density of S draws of one parameter under a law, shape (S,)."""
     at = parameter.place
     if parameter.formula:
-        name, own = parameter.formula, replace(parameter, formula="")
-        return log_prior_of(own, law, flat.formulas[name], design.of(name), priors.formulas[name])
+        name, plain = parameter.formula, replace(parameter, formula="")
+        further = flat.formulas[name], design.of(name), priors.formulas[name]
+        return log_prior_of(plain, law, *further)
     if parameter.kind == "visits":
         assert isinstance(law, LKJ)
         R = as_matrix(flat.family, parameter.name)[parameter.name]

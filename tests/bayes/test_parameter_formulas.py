@@ -134,7 +134,6 @@ REFUSED = {
     "design_study": lambda post: hb.design_study(post, subjects=[4], goals={"power": 0.8}),
     "archive": lambda post: hb.archive(post, "never.zip"),
     "guideline": lambda post: post.report("never.html", guideline="BARG"),
-    "prior_posterior": hb.plot.prior_posterior,
     "deviance": lambda post: post.residuals("deviance"),
     "bars": lambda post: post.predict(groups="(1 | g)", interval="prediction"),
     "fit": lambda post: post.model.fit(),
