@@ -160,6 +160,39 @@ def inverse_stack(L: FloatArray) -> FloatArray:
     return gram_stack(inverse_of_triangles(L))
 
 
+def inverse_and_log_det(A: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverses (T, q, q) and log dets (T,) of a stack of positive-definite matrices (T, q, q).
+
+    Many are worked out entry by entry, each of all matrices at once.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If one of many is not positive definite, or one of few is singular.
+    """
+    if are_few(A):
+        found = np.linalg.inv(A)
+        return found, -np.linalg.slogdet(found)[1]
+    q, T = A.shape[1], A.shape[0]
+    a, L, M = np.ascontiguousarray(np.moveaxis(A, 0, 2)), np.zeros((q, q, T)), np.zeros((q, q, T))
+    log_det = np.zeros(T)
+    for j in range(q):
+        pivot = a[j, j] - (L[j, :j] ** 2).sum(axis=0)
+        if not (pivot > 0).all():
+            raise np.linalg.LinAlgError(NOT_POSITIVE)
+        log_det += np.log(pivot)
+        L[j, j] = root = np.sqrt(pivot)
+        L[j + 1 :, j] = (a[j + 1 :, j] - np.einsum("ikt,kt->it", L[j + 1 :, :j], L[j, :j])) / root
+    for i in range(q):  # M = L^-1
+        M[i, i] = 1 / L[i, i]
+        M[i, :i] = -np.einsum("kt,kjt->jt", L[i, :i], M[:i, :i]) / L[i, i]
+    found = np.empty((T, q, q))
+    for i in range(q):  # M'M
+        own = np.einsum("kt,kjt->tj", M[i:, i], M[i:, : i + 1])
+        found[:, i, : i + 1] = found[:, : i + 1, i] = own
+    return found, log_det
+
+
 def gram_stack(A: FloatArray) -> FloatArray:
     """Return A'A of a stack (..., J, q, a): shape (..., J, a, a)."""
     q, columns = A.shape[-2:]

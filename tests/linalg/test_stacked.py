@@ -10,6 +10,7 @@ from hierbayes.linalg.stacked import (
     UNROLLED,
     Triangles,
     cholesky_stack,
+    inverse_and_log_det,
     inverse_of_triangles,
     inverse_stack,
     log_det_stack,
@@ -83,6 +84,20 @@ def test_inverse_and_log_det(stack):
         inverse_stack(L) @ A, np.broadcast_to(np.eye(len(A[0, 0])), A.shape), atol=1e-9
     )
     np.testing.assert_allclose(log_det_stack(L), np.linalg.slogdet(A)[1].sum(axis=-1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("q", [1, 2, 4])
+@pytest.mark.parametrize("T", [3, 3 * FEW])
+def test_inverses_and_log_dets_of_few_and_of_many_matrices(q, T):
+    half = np.random.default_rng(q).normal(size=(T, q, q + 2))
+    A = half @ half.swapaxes(1, 2)
+    inverse, log_det = inverse_and_log_det(A)
+    np.testing.assert_allclose(inverse, np.linalg.inv(A), rtol=1e-9, atol=ATOL)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(A)[1], rtol=1e-12, atol=ATOL)
+    if T > FEW:
+        A[-1] = -A[-1]
+        with pytest.raises(np.linalg.LinAlgError):
+            inverse_and_log_det(A)
 
 
 def test_transposed_product(stack):

@@ -24,6 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.linalg.stacked import inverse_and_log_det
 
 COMPLEX_STEP = 1e-30  # derivatives by a complex step have no cancellation
 NEAREST_ZERO = -300.0  # the same of a correlation of car1 near zero, which may be any number
@@ -397,10 +398,11 @@ class Unstructured:
     def kinds(self, phi: FloatArray) -> Kinds:
         """Kinds: pattern by pattern the lower triangle of the inverse, row by row."""
         C = self.matrices(phi)
-        inverses = [np.linalg.inv(C[:, visits[:, None], visits]) for visits in self.patterns]
-        log_det = np.zeros(phi.shape[0])
-        for inverse, count in zip(inverses, self.counts, strict=True):
-            log_det -= count * np.linalg.slogdet(inverse)[1]
+        inverses, log_det = [], np.zeros(phi.shape[0])
+        for visits, count in zip(self.patterns, self.counts, strict=True):
+            inverse, own_log_det = inverse_and_log_det(C[:, visits[:, None], visits])
+            inverses.append(inverse)
+            log_det += count * own_log_det
 
         def derive() -> KindSlopes:
             dC, slopes, turn = self.slopes(phi), [], np.zeros(phi.shape)
