@@ -59,6 +59,8 @@ class PointsOf:
         self.asks_polynomial = self.is_large
         self.slope_batch = max(1, BATCH_NUMBERS // (4 * size))
         self.batch = max(1, BATCH_NUMBERS // size)
+        if target.residual is not None and pattern.name == "crossed":  # a matrix a point
+            self.batch = max(1, min(self.batch, CACHE // size))
         if pattern.name == "related":  # an evaluation costs the cube of the effects
             effects = sum(A.shape[0] * A.shape[1] for A in target.kernel.products.zz)
             self.is_dear |= effects >= DEAR_EFFECTS and target.size > 0

@@ -481,9 +481,10 @@ def dense_beside_first(
     for (f, g), c in couplings.items():
         if f == 0:
             J_g, q_g = zz[g].shape[-3:-1]
-            part = np.zeros((*leading, J, q, J_g, q_g))
-            part[..., c.rows, :, c.columns, :] = np.moveaxis(c.blocks, -3, 0)
-            parts.append(part.reshape(*leading, J, q, J_g * q_g))
+            part = np.zeros((*leading, J * J_g, q, q_g))
+            part[..., c.rows * J_g + c.columns, :, :] = c.blocks
+            part = part.reshape(*leading, J, J_g, q, q_g)
+            parts.append(np.swapaxes(part, -3, -2).reshape(*leading, J, q, J_g * q_g))
     return np.concatenate(parts, axis=-1)
 
 
