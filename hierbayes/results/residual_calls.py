@@ -24,6 +24,9 @@ KNOWN = frozenset(
         "plot.ppc", "plot.simulations", "plot.data", "plot.intervals", "hb.shrinkage",
         "hb.shrinkage_path", "plot.tau_path", "plot.shrinkage_lines", "plot.shrinkage_plane",
         "plot.shrinkage_reliability", "plot.shrinkage_slopegraph", "result.report",
+        "hb.likelihood_surface", "plot.likelihood_surface", "plot.boundary", "hb.archive",
+        "hb.data_digest", "model.prior_predictive", "plot.prior_predictive",
+        "hb.loo", "hb.kfold", "hb.eff_size", "plot.estimates",
     }
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ from hierbayes.render.output_files import write_files
 from hierbayes.reports.code_lines import fit_code, literal
 from hierbayes.reports.reanalysis import reanalysis_code
 from hierbayes.results.fit import Fit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.printing import Reportable, report_document
 from hierbayes.results.reanalysis import Reanalysis
@@ -203,7 +204,8 @@ def _check_repeatable(result: Reportable, spec: Specification) -> None:
     if spec.response_given:
         raise not_supported("archive-given-response")
     check_unrelated(spec.design, "The script of an archive")
-    check_no_formulas(spec.design, "The script of an archive")
+    if not isinstance(result, LinearFit):
+        check_no_formulas(spec.design, "The script of an archive")
     if not spec.family.is_builtin and spec.family.curve is None:
         raise not_supported("archive-own-family", family=spec.family.name)
     seed: Any = 0

@@ -87,3 +87,27 @@ def test_the_equation_has_every_part(model):
 )
 def test_the_equation_says_what_differs(formula, options, part):
     assert part in hb.Model(formula, hb.load_dataset("sleepstudy"), **options).latex()
+
+
+@pytest.mark.parametrize("residual", ["ar1(t | g)", "us(t | g)"])
+def test_responses_of_a_series_have_a_drawn_correlation(residual: str) -> None:
+    data = {"y": np.arange(30.0) % 7, "t": np.tile([1, 2, 3], 10), "g": np.repeat(range(10), 3)}
+    priors = {"(Intercept)": hb.Normal(0, 1e-6)}
+    if residual.startswith("ar1"):
+        priors["cor_ar1|g"] = hb.Uniform(0.5, 0.9)
+    model = hb.Model("y ~ 1", data, residual=residual, priors=priors)
+    found = model.prior_predictive(400, random_seed=1)
+    y = found["prior_predictive"]["y"].to_numpy()[0].reshape(400, 10, 3)
+    own = (y[:, :, 0] * y[:, :, 1]).mean(axis=1)
+    own /= np.sqrt((y[:, :, 0] ** 2).mean(axis=1) * (y[:, :, 1] ** 2).mean(axis=1))
+    prior = found["prior"]
+    if residual.startswith("ar1"):
+        r = prior["cor_ar1|g"].to_numpy()[0]
+        assert 0.5 <= r.min() and r.max() <= 0.9
+    else:
+        R = prior["cor_us|g"].to_numpy()[0]
+        r = R[:, 1, 0]
+        assert np.linalg.eigvalsh(R).min() > 0
+        assert r.std() == pytest.approx(np.sqrt(1 / 6), rel=0.1)  # LKJ(2) of three: Beta(2.5, 2.5)
+    assert np.corrcoef(own, r)[0, 1] > (0.3 if residual.startswith("ar1") else 0.7)
+    assert own.mean() == pytest.approx(r.mean(), abs=0.06)
