@@ -12,6 +12,7 @@ from hierbayes.results.f_table import FTable
 from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 from hierbayes.wording import shown
 
 ROMAN = {"I": "1", "II": "2", "III": "3"}  # as SAS and R write types of sums of squares
@@ -96,6 +97,8 @@ def anova(
             f"type= and ddf= are for F tests of the terms of one fit; {len(fits)} fits are "
             "compared by likelihood-ratio tests. Leave them out, or give one fit."
         )
+    if any(fit.spec.has_fitted_sds for fit in fits):  # each model has others
+        raise unknown_fitted_sds("anova of several fits")
     return likelihood_ratio_table(fits, refit=refit, names=names)
 
 

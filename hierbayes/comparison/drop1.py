@@ -27,6 +27,7 @@ from hierbayes.results.fit_tables import own_ddf
 from hierbayes.results.generalised_fit import GeneralisedFit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 
 
 @checked_call("hb.drop1")
@@ -77,6 +78,8 @@ def drop1(
         return deletion_table(fit, ddf=ddf or own_ddf(fit))
     if ddf is not None:
         raise OptionError("ddf= is for F tests; test='Chisq' has no denominator. Leave it out.")
+    if fit.spec.has_fitted_sds:  # the smaller model has others
+        raise unknown_fitted_sds("drop1(test='Chisq')")
     return _likelihood_ratios(fit)
 
 

@@ -27,6 +27,7 @@ from hierbayes.prediction.data_rows import (
 from hierbayes.prediction.reference_grid import Predictor, grid_predictor
 from hierbayes.prediction.typical_values import Numbers, known_column, numbers_of_column
 from hierbayes.results.fit import Fit
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 from hierbayes.wording import did_you_mean, listed, shown
 
 MOST_ROWS = 10_000_000
@@ -84,6 +85,8 @@ def base_rows(fit: Fit, by: By, asked: EffectRequest) -> BaseRows:
     groups = asked.target == "observed groups" and bool(fit.design.factors)
     needed = columns_needed(fit, effects=asked.target != "typical group", groups=groups)
     if asked.interval == "prediction":
+        if fit.spec.has_fitted_sds:
+            raise unknown_fitted_sds("interval='prediction'")
         needed = tuple(dict.fromkeys((*needed, *spread_columns(fit.design))))
     at = _values_at(fit, asked.values, needed)
     names = () if by is None or isinstance(by, bool) else names_given("by", by, "column")

@@ -21,10 +21,9 @@ from hierbayes.options import (
     Sampler,
     check_flag,
 )
-from hierbayes.results.fitted_sds_calls import check_knows_fitted_sds
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.prior_table import PriorTable
-from hierbayes.results.residual_calls import check_knows_residuals
+from hierbayes.results.residual_calls import check_knows_fitted_sds, check_knows_residuals
 from hierbayes.results.rich_text import Equation, RichText
 from hierbayes.specification.build import specify
 from hierbayes.specification.specification import Arguments, Specification

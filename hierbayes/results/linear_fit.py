@@ -18,14 +18,13 @@ from hierbayes.gaussian.flat_moves import flat_moves
 from hierbayes.gaussian.marginal import Evaluation, Kernel, evaluate, modes, times
 from hierbayes.gaussian.residual.root import whitened
 from hierbayes.options import Method
-from hierbayes.results.fitted_sds_calls import check_knows_fitted_sds
 from hierbayes.results.interval_parameters import (
     own_parameters,
     parameter_labels,
     parameter_values,
 )
 from hierbayes.results.likelihood_fit import LikelihoodFit, read_only
-from hierbayes.results.residual_calls import check_knows_residuals
+from hierbayes.results.residual_calls import check_knows_fitted_sds, check_knows_residuals
 from hierbayes.results.residual_estimate import (
     ResidualEstimate,
     ResidualQuantity,

@@ -1,10 +1,13 @@
 """Which calls know residuals that are correlated or of unequal variance; all others refuse them.
 
+So with residual sds that follow from fitted values, ``fitted`` in the formula of sigma.
+
 A fit is asked before every public function and method it is given to (``calls.py``): what is not
 on the list would take its rows for independent, or of one sd, and be silently wrong.
 """
 
 from hierbayes.families.parameter_formulas import unknown_residuals
+from hierbayes.specification.fitted_values import unknown_fitted_sds
 
 KNOWN = frozenset(
     {
@@ -48,6 +51,32 @@ OF_POSTERIORS = frozenset(
         "plot.prior_posterior",
     }
 )  # fmt: skip
+
+
+# Of fits, and of models, whose residual sds follow from their fitted values: what is right where
+# these are a covariate like any other, and what fits again.
+OF_FITTED_SDS = frozenset(
+    {
+        "fit.summary", "fit.tidy", "fit.glance", "fit.fixef", "fit.vcov", "fit.varcorr",
+        "fit.ranef", "fit.ranef_sd", "fit.ranef_cov", "fit.coef", "fit.fitted", "fit.residuals",
+        "fit.refit", "fit.update", "fit.with_method", "fit.contrast", "fit.augment", "fit.shown",
+        "fit.determined", "fit.predict", "fit.sentence", "fit.save", "result.save", "model.fit",
+        "model.with_response", "model.explain", "hb.emmeans", "hb.emtrends", "hb.joint_tests",
+        "hb.confint", "hb.anova", "hb.drop1", "hb.predictions", "hb.comparisons", "hb.slopes",
+        "hb.r2", "hb.icc", "hb.table", "hb.compare", "hb.autocorrelation", "hb.shrinkage",
+        "hb.shrinkage_path", "hb.eff_size", "hb.loo", "hb.kfold", "plot.compare",
+        "plot.autocorrelation", "plot.caterpillar", "plot.residuals", "plot.effects", "plot.qq",
+        "plot.ranef_qq", "plot.intervals", "plot.estimates", "plot.tau_path",
+        "plot.shrinkage_lines", "plot.shrinkage_plane", "plot.shrinkage_reliability",
+        "plot.shrinkage_slopegraph",
+    }
+)  # fmt: skip
+
+
+def check_knows_fitted_sds(called: str) -> None:
+    """Raise NotSupportedError if a call does not know sds that follow from fitted values."""
+    if called not in OF_FITTED_SDS:
+        raise unknown_fitted_sds(called)
 
 
 def check_knows_residuals(called: str, known: frozenset[str] = KNOWN) -> None:

@@ -103,7 +103,7 @@ def test_responses_of_a_series_have_a_drawn_correlation(residual: str) -> None:
     prior = found["prior"]
     if residual.startswith("ar1"):
         r = prior["cor_ar1|g"].to_numpy()[0]
-        assert 0.5 <= r.min() and r.max() <= 0.9
+        assert r.min() >= 0.5 and r.max() <= 0.9
     else:
         R = prior["cor_us|g"].to_numpy()[0]
         r = R[:, 1, 0]

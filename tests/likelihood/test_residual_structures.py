@@ -10,8 +10,7 @@ import pytest
 import hierbayes as hb
 from hierbayes.gaussian.residual.root import coloured, whitened
 from hierbayes.intervals.residual_curvature import residual_curvature
-from hierbayes.results.fitted_sds_calls import OF_FITTED_SDS
-from hierbayes.results.residual_calls import KNOWN
+from hierbayes.results.residual_calls import KNOWN, OF_FITTED_SDS
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 
@@ -75,7 +74,7 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 def test_what_takes_rows_to_be_independent_refuses() -> None:
     with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
-        hb.likelihood_surface(mixed())
+        hb.design_study(mixed(), subjects=[10])
 
 
 def test_known_calls_are_calls() -> None:
@@ -263,11 +262,32 @@ def test_fitted_values_in_the_formula_of_sigma_are_those_of_the_fit() -> None:
     assert not own.spec.has_fitted_sds
 
 
+def test_what_is_known_of_a_covariate_is_known_of_fitted_values() -> None:
+    formula = "distance ~ age + (1 | Subject)"
+    fit = hb.lmer(formula, orthodont(), sigma="~ log(fitted)")
+    data = orthodont().assign(mean=fit.fitted().to_numpy())
+    again = hb.lmer(formula, data, sigma="~ log(mean)")
+    found, expected = (hb.shrinkage(one).select_dtypes("number") for one in (fit, again))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    # by ML the fitted values are others
+    found, expected = (
+        hb.compare(one, one.with_method("ml")).to_frame().filter(regex="reml_(est|se|low)")
+        for one in (fit, again)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    assert hb.r2(fit).marginal == pytest.approx(hb.r2(again).marginal, rel=1e-5)
+    assert hb.anova(fit).to_frame()["f_value"].iloc[0] == pytest.approx(
+        hb.anova(again).to_frame()["f_value"].iloc[0], rel=1e-4
+    )
+
+
 OF_FITTED = {
     "sample": lambda fit: fit.model.sample(),
     "to_pymc": lambda fit: fit.model.to_pymc(),
     "simulate": lambda fit: fit.simulate(1),
     "anova": lambda fit: hb.anova(fit, fit),
+    "drop1": lambda fit: hb.drop1(fit, "Chisq"),
+    "responses": lambda fit: hb.predictions(fit, interval="prediction"),
     "predict": lambda fit: fit.predict(interval="confidence"),
     "profile": lambda fit: hb.confint(fit, method="profile"),
     "bars": lambda fit: hb.Model("distance ~ age", orthodont(), sigma="~ fitted + (1 | Subject)"),
