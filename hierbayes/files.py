@@ -29,6 +29,7 @@ SPECIAL = (
     (stat.S_ISSOCK, "a socket"),
     (lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode), "a device"),
 )
+REPORT_ENDINGS = (".html", ".htm", ".md", ".tex")
 LONGEST_NAME = 200  # bytes of a name that a draft's name repeats; file systems end at 255
 MOST_SHOWN = 100  # characters of a path in a message
 
@@ -57,6 +58,33 @@ def checked_path(given: Any, *, error: type[HierBayesError] = OptionError) -> Pa
             f"path={text!a} holds characters that this system can't write in a file's name."
         ) from None
     return Path(text)
+
+
+def checked_report(given: Any) -> Path:
+    """Return the path of a report, which may take long to make, where it can be written.
+
+    Raises
+    ------
+    OptionError
+        If the ending says no format, or what is there can't be replaced.
+    """
+    target = checked_path(given)
+    if target.suffix.lower() not in REPORT_ENDINGS:
+        raise OptionError(
+            f"A report is written to a file that ends in .html, .md or .tex; {shown(target)} does "
+            "not."
+        )
+    try:
+        _target(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    return target
+
+
+def cannot_write(where: Path, error: OSError) -> OptionError:
+    """Return the error for a file or folder that can't be written."""
+    reason = error.strerror or str(error)
+    return OptionError(f"Can't write to {shown(where)}: {reason}. Give a folder you may write to.")
 
 
 def shown(path: Any) -> str:

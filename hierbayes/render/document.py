@@ -4,14 +4,14 @@ The same document is written as one self-contained HTML page, as Markdown and as
 three say the same. HTML carries the pictures inside; the other two leave them out and say so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hierbayes.arrays import record
 from hierbayes.errors import OptionError
-from hierbayes.files import checked_path, shown
+from hierbayes.files import REPORT_ENDINGS, checked_report
 from hierbayes.render import latex, markdown
 from hierbayes.render.blocks import Section
 from hierbayes.render.exports import checked_labels, renamed
@@ -93,17 +93,8 @@ def write_document(
         If the path ends otherwise, or can't be written; nothing is half written.
     """
     document = document.chosen(title, sections, labels)
-    writers: dict[str, Callable[[], str]] = {
-        ".html": document.html,
-        ".htm": document.html,
-        ".md": document.markdown,
-        ".tex": document.latex,
-    }
-    target = checked_path(path)
-    if target.suffix.lower() not in writers:
-        raise OptionError(
-            f"A report is written to a file that ends in .html, .md or .tex; {shown(target)} does "
-            "not."
-        )
-    write_files(target.parent, {target.name: writers[target.suffix.lower()]().encode()})
+    writers = (document.html, document.html, document.markdown, document.latex)
+    target = checked_report(path)
+    write = dict(zip(REPORT_ENDINGS, writers, strict=True))[target.suffix.lower()]
+    write_files(target.parent, {target.name: write().encode()})
     return target

@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from hierbayes.errors import OptionError
-from hierbayes.files import Draft, checked_path, shown
+from hierbayes.files import Draft, cannot_write, checked_path
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -34,8 +33,5 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             for draft in drafts:
                 draft.commit()
     except OSError as error:
-        reason = error.strerror or str(error)
-        where = shown(folder / next(iter(files)) if len(files) == 1 else folder)
-        raise OptionError(
-            f"Can't write to {where}: {reason}. Give a folder you may write to."
-        ) from error
+        where = folder / next(iter(files)) if len(files) == 1 else folder
+        raise cannot_write(where, error) from error

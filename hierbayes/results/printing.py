@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hierbayes.calls import checked_methods
 from hierbayes.errors import OptionError, UnknownNameError
+from hierbayes.files import checked_report
 from hierbayes.options import Guideline, check_flag
 from hierbayes.results import verbs
 from hierbayes.wording import did_you_mean
@@ -113,6 +114,7 @@ class Reportable:
                 "sections= leaves out what the checklist of a guideline leads to; give one of the "
                 "two."
             )
+        checked_report(path)  # said before the work
         document = report_document(
             self,
             guideline=guideline,
