@@ -25,6 +25,7 @@ from hierbayes.families.parameter_formulas import (
     check_no_formulas,
 )
 from hierbayes.gaussian.kernel import are_determined
+from hierbayes.gaussian.pattern.related import is_related
 from hierbayes.gaussian.structures import UNSTRUCTURED
 from hierbayes.options import Sampler, check_count, check_option, is_whole, random_generator
 from hierbayes.results import verbs
@@ -174,10 +175,8 @@ def _nuts(spec: Specification, **options: Any) -> PosteriorDraws:
     target = hierarchical_density(spec)
     if target is not None:
         return sample_hierarchical(target, spec.design, settings)
-    if spec.design.residual is None:
-        check_no_formulas(
-            spec.design, "NUTS by PyMC (of cov=, or of a density in PyMC's own words)"
-        )
+    if spec.design.residual is None and not is_related(spec.design):
+        check_no_formulas(spec.design, "NUTS by PyMC (of a density in PyMC's own words)")
     from hierbayes.bayes.pymc_model import build_model
     from hierbayes.bayes.starting_points import free_values
 

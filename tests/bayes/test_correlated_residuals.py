@@ -20,6 +20,7 @@ from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.gaussian.residual.root import coloured
 from hierbayes.results.draws import PosteriorDraws
 from hierbayes.results.visit_correlations import as_matrix, matrix_variable, one_by_one
+from tests.pymc_density import pymc_density
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
 MODELS = {
@@ -199,17 +200,6 @@ def conditional_of_effects(own, x, spec):
         return {"beta": parts[0]} | {name: part.reshape(shape) for (name, shape), part in b}
 
     return given, np.linalg.solve(precision, right), precision
-
-
-def pymc_density(model: hb.Model):
-    """The log density of a model in PyMC, of the user's values by name."""
-    from pymc.model.transform.conditioning import remove_value_transforms
-    from pytensor.compile.mode import Mode
-
-    built = remove_value_transforms(model.to_pymc(parameterization="centered"))
-    mode = Mode(linker="py", optimizer="fast_compile")
-    logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
-    return lambda values: float(logp(*(values[var.name] for var in built.value_vars)))
 
 
 def test_random_effects_in_sigma_stand_beside_correlated_residuals() -> None:

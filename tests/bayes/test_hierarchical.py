@@ -20,6 +20,7 @@ from hierbayes.families.recorded import Recorder
 from hierbayes.naming.variable_names import factor_variables
 from hierbayes.options import Family
 from tests.bayes import reference_models
+from tests.pymc_density import pymc_density
 
 ROWS = 36
 QUICK = ("poisson", "negativebinomial", "cumulative", "bernoulli", "gaussian", "beta_binomial")
@@ -124,19 +125,6 @@ def parameter_vector(target, model, x):
         elif not name.startswith(("b_", "sigma_b_", "alpha_b_", "zi_b_")):
             parts.append(np.ravel(value))
     return np.concatenate(parts)
-
-
-def pymc_density(model):
-    """The log density of a model in PyMC, of the user's values by name."""
-    from pymc.model.transform.conditioning import remove_value_transforms
-    from pytensor.compile.mode import Mode
-
-    built = remove_value_transforms(model.to_pymc(parameterization="centered"))
-    mode = Mode(linker="py", optimizer="fast_compile")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logp = built.compile_fn(built.logp(), inputs=built.value_vars, mode=mode, point_fn=False)
-    return lambda values: float(logp(*(values[var.name] for var in built.value_vars)))
 
 
 def expected_log_density(target, model, w, density=None):

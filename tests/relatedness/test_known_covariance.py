@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
-from hierbayes.bayes import collapsed_points
+from hierbayes.bayes import collapsed_points, nuts
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.collapsed_points import PointsOf
 from hierbayes.bayes.variance_priors import variance_log_prior
@@ -19,6 +19,7 @@ from hierbayes.gaussian.factor.related import DenseFactor
 from hierbayes.gaussian.factor.related_slopes import SlopesFactor
 from hierbayes.gaussian.levels_apart import independent, levels_apart
 from hierbayes.gaussian.marginal import evaluate, gradient, modes, times
+from tests.pymc_density import pymc_density
 
 N_ANIMALS, N_ROWS, N_HERDS = 40, 110, 6
 FORMULAS = {
@@ -418,6 +419,32 @@ def test_a_pymc_model_has_the_covariance_between_levels(family, rows):
     V = np.kron(family.covariance(), R * np.outer(sds, sds))
     expected = multivariate_normal(np.zeros(2 * N_ANIMALS), V).logpdf(value.ravel())
     assert float(found) == pytest.approx(expected, abs=1e-8)
+
+
+def test_random_effects_in_sigma_stand_beside_a_known_covariance(monkeypatch, family, rows):
+    model = hb.Model("y ~ x + (1 | animal)", rows, sigma="~ x + (1 | herd)", cov={"animal": family})
+    density, design = pymc_density(model), model.spec.design
+    of_sigma, rng, A = design.of("sigma"), np.random.default_rng(3), family.covariance()
+    codes, herds = design.factors[0].codes, of_sigma.factors[0].codes
+    values = {"beta": [3.0, 1.0], "sd_animal": [2.0], "sigma_beta": [0.1, 0.2]}
+    values |= {"sigma_sd_herd": [0.5]}
+    differences = []
+    for _ in range(2):
+        b, s = rng.normal(size=N_ANIMALS), rng.normal(scale=0.5, size=N_HERDS)
+        own = values | {"b_animal": b[:, None], "sigma_b_herd": s[:, None]}
+        found = density({name: np.array(value) for name, value in own.items()})
+        sd = np.exp(of_sigma.X @ values["sigma_beta"] + s[herds])
+        expected = norm.logpdf(design.y, design.X @ values["beta"] + b[codes], sd).sum()
+        expected += multivariate_normal.logpdf(b, cov=4 * A) + norm.logpdf(s, 0, 0.5).sum()
+        differences.append(found - expected)
+    assert differences[0] == pytest.approx(differences[1], abs=1e-8)
+
+    def reached(*_: object, **__: object) -> None:
+        raise LookupError("nuts")
+
+    monkeypatch.setattr(nuts, "sample_nuts", reached)
+    with pytest.raises(LookupError, match="nuts"):
+        model.sample()
 
 
 def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, rows):
