@@ -105,8 +105,28 @@ def new_residuals(
     if observed:
         eta = fitted_predictor(flat, fit.design, fit.design.X[:, fit.kept], slice(None))
         own = (fit.design.y - eta) / draws.sds()
-    random = None
-    if formula is not None and formula.flat is not None:  # the rest of it is in ``placed``
-        none = replace(formula.flat, beta=formula.flat.beta[:, :0])
-        random = replace(formula, X=formula.X[:, :0], offset=None, flat=none)
-    return NewResiduals(rows=placed, draws=draws, observed=own, random=random)
+    return NewResiduals(rows=placed, draws=draws, observed=own, random=_random_only(formula))
+
+
+def _random_only(formula: FormulaRows | None) -> FormulaRows | None:
+    """Return the random effects of a formula of sigma alone; its rest is in ``ResidualRows``."""
+    if formula is None or formula.flat is None:
+        return None
+    none = replace(formula.flat, beta=formula.flat.beta[:, :0])
+    return replace(formula, X=formula.X[:, :0], offset=None, flat=none)
+
+
+def drawn_together(
+    rows: ResidualRows, draws: ResidualDraws, formula: FormulaRows | None, rng: np.random.Generator
+) -> FloatArray:
+    """Draw residuals of new rows with each draw, (S, m), correlated in series of their own."""
+    S, m = draws.sigma.size, rows.own.size
+    numbers = rng.standard_normal((S, m))
+    out = np.array(
+        [rows.drawn(phi, z[:, None])[:, 0] for phi, z in zip(draws.phi, numbers, strict=True)]
+    )
+    out *= draws.sigma[:, None]
+    random = _random_only(formula)
+    if random is not None and random.flat is not None:
+        out *= random.values(random.flat, slice(0, m))
+    return out

@@ -25,9 +25,10 @@ from hierbayes.bayes.response import Response, observed_response
 from hierbayes.capabilities import not_supported
 from hierbayes.design.design import NewRows
 from hierbayes.design.new_data import new_rows, new_trials
+from hierbayes.design.predictor import Predictor
 from hierbayes.errors import DataError, OptionError
 from hierbayes.families.observations import first_category, no_responses
-from hierbayes.families.parameter_formulas import unknown_residuals
+from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.gaussian.residual.root import coloured
 from hierbayes.options import SimulatedGroups, check_count, check_option, random_generator
 from hierbayes.prediction.given_parameters import (
@@ -37,6 +38,7 @@ from hierbayes.prediction.given_parameters import (
     with_parameters,
 )
 from hierbayes.prediction.posterior_predict import effects_of_levels, formulas_of_rows
+from hierbayes.prediction.posterior_residuals import drawn_together
 from hierbayes.prediction.predict import row_precisions, rows_used
 from hierbayes.prediction.residual_rows import residual_rows_of
 from hierbayes.results.fit import Fit
@@ -71,8 +73,6 @@ def simulate_rows(
         raise no_responses(fit.response_family)
     is_correlated = fit.design.residual is not None
     of_fit = isinstance(fit, LinearFit) and fit.residual is not None
-    if newdata is not None and is_correlated and not of_fit:
-        raise unknown_residuals("simulate(newdata=)")
     rng = random_generator(random_seed)
     flat = _parameters(fit, nsim, rng)
     if parameters is not None:
@@ -83,9 +83,13 @@ def simulate_rows(
     names = tuple(factor.name for factor in fit.design.factors)
     effects = effects_of_levels(flat, rows, chosen=names, new_levels="sample", rng=rng)
     response, missing = _response(fit, newdata, rows)
-    if isinstance(fit, PosteriorFit) and fit.design.formulas and not is_correlated:
+    own, random = None, is_correlated and any(p.factors for p in _of_sigma(fit))
+    has_formulas = isinstance(fit, PosteriorFit) and bool(fit.design.formulas)
+    if has_formulas and (random or not is_correlated):
+        assert isinstance(fit, PosteriorFit)
         own = formulas_of_rows(fit, flat, newdata, groups=None, new_levels="sample", rng=rng)
-        response, missing = replace(response, formulas=own.rows), missing | own.missing
+        missing = missing | own.missing
+        response = response if is_correlated else replace(response, formulas=own.rows)
     X, out = rows.X[:, fit.kept], np.empty((nsim, rows.X.shape[0]))
     for block in row_blocks(nsim, X.shape[0]):
         eta = linear_predictor(effects.flat, X, effects.factors, offset=rows.offset, rows=block)
@@ -103,13 +107,25 @@ def simulate_rows(
             )
             out += residuals.drawn(fit.residual.phi, numbers).T
     elif is_correlated:
-        out += residual_draws(fit.spec, effects.flat).drawn(rng)
+        draws = residual_draws(fit.spec, effects.flat)
+        if newdata is None:
+            out += draws.drawn(rng)
+        else:
+            of_rows = residual_rows_of(
+                fit, rows, newdata, response.weights, observed=False, together=True
+            )
+            formula = None if own is None else own.rows[0]
+            out += drawn_together(of_rows, draws, formula, rng)
     out[:, effects.missing | missing] = np.nan
     if fit.response_family.counts_trials and fit.design.y.ndim == 1:  # proportions, as given
         assert response.trials is not None
         out /= response.trials
     sims = [f"sim_{i + 1}" for i in range(nsim)]
     return pd.DataFrame(out.T, index=rows.row_labels, columns=sims)
+
+
+def _of_sigma(fit: Fit) -> list[Predictor]:
+    return [own for name, own in fit.design.predictors.items() if name == SIGMA]
 
 
 def estimates(fit: LikelihoodFit, count: int) -> FlatDraws:

@@ -10,8 +10,10 @@ from scipy.stats import multivariate_normal
 import hierbayes as hb
 from hierbayes.bayes.predictive import flat_draws
 from hierbayes.bayes.residual_draws import residual_draws
+from hierbayes.design.new_data import new_rows
 from hierbayes.gaussian.residual.root import through_root
 from hierbayes.prediction.posterior_predict import joint_log_likelihood
+from hierbayes.prediction.residual_rows import residual_rows_of
 from tests.residual_posteriors import CASES, NEW, covariance, drawn, rows
 
 SHOWN = [0, 7, 19]  # draws
@@ -195,3 +197,32 @@ def test_what_is_said_in_words_knows_the_residuals() -> None:
     assert {"cor_ar1|Subject", "sigma_Sexb"} <= set(scaled.index)
     curve = hb.sensitivity(post, "sigma_Sexb", widths=[0.5], refit=False).to_frame()
     assert len(curve) == 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_new_rows_of_one_series_are_drawn_together(case: str) -> None:
+    post, (_, new) = drawn(case), split()
+    flat = flat_draws(post.draws, post.design)
+    fresh = rows().iloc[NEW]
+    placed = new_rows(post.design, fresh)
+    precisions = fresh["w"].to_numpy()
+    of_rows = residual_rows_of(post, placed, fresh, precisions, observed=False, together=True)
+    draws, eye = residual_draws(post.spec, flat), np.eye(len(NEW))
+    for s in SHOWN:
+        V = covariance(case, post, s)[np.ix_(new, new)]
+        root = of_rows.drawn(draws.phi[s], eye) * draws.sigma[s]
+        if case == "bars":
+            own = post.design.of("sigma").factors[0]
+            c = post.draws.formulas["sigma"].b["Half"].reshape(-1, own.levels.size)[s]
+            root *= np.exp(c[np.searchsorted(own.levels, fresh["Half"])])[:, None]
+        np.testing.assert_allclose(root @ root.T, V, atol=1e-10)
+    found = post.simulate(3, 1, newdata=fresh)
+    assert found.shape == (len(NEW), 3) and np.isfinite(found.to_numpy()).all()
+    if case != "car1":
+        return
+    rng = np.random.default_rng(1)  # the numbers that were drawn: which draws, then residuals
+    some = rng.choice(post.n_draws, size=3, replace=False)
+    z = rng.standard_normal((3, len(NEW)))
+    for k, s in enumerate(some):
+        e = of_rows.drawn(draws.phi[s], z[k][:, None])[:, 0] * draws.sigma[s]
+        np.testing.assert_allclose(found[f"sim_{k + 1}"], predictors(post, s)[new] + e)
