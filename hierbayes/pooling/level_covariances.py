@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.capabilities import not_supported
 from hierbayes.errors import OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
@@ -53,7 +55,10 @@ def check_shrinks(
         raise not_supported("shrinkage-without-effects")
     if not of_related:
         check_unrelated(given.design, function)
-    if not isinstance(given, LinearFit):  # whose kernel has the covariance of residuals
+    has_structure = isinstance(given, PosteriorFit) and given.residual_structure is not None
+    if has_structure:
+        check_unrelated(given.design, function)
+    elif not isinstance(given, LinearFit):  # whose kernel has the covariance of residuals
         check_no_formulas(given.design, function)
     family = given.response_family
     if isinstance(given, PosteriorFit) and not family.is_linear:
@@ -97,15 +102,27 @@ def level_covariances(fit: Fit) -> LevelCovariances:
             kernel=fit.kernel, gamma=fit.at.beta[0], Lambdas=fit.at.Lambdas, sigma=fit.sigma
         )
     assert isinstance(fit, PosteriorFit)
-    kernel: Kernel = fit.spec.kernel("reml")
+    sigma = fit.sigma
+    if fit.residual_structure is None:
+        kernel: Kernel = fit.spec.kernel("reml")
+    else:
+        kernel = fit.spec.residual_kernel("reml").at(mean_phi(fit))
+        sigma = fit.varcorr().sigma
     anchor = kernel.products.anchor
     means = [covariance_draws(fit.draws, f.name).mean(axis=0)[None] for f in fit.design.factors]
     return LevelCovariances(
         kernel=kernel,
         gamma=np.linalg.solve(anchor.x_basis, fit.beta - anchor.beta0),
-        Lambdas=relative_roots(kernel, means, fit.sigma),
-        sigma=fit.sigma,
+        Lambdas=relative_roots(kernel, means, sigma),
+        sigma=sigma,
     )
+
+
+def mean_phi(fit: PosteriorFit) -> FloatArray:
+    """Coordinates (d,) of the posterior means of what the residuals have beside sigma."""
+    found = fit.spec.residuals
+    mean = [float(fit.residual_draws[name].mean()) for name in found.names]
+    return found.coordinates(np.array([mean]))[0]
 
 
 def relative_roots(kernel: Kernel, Sigmas: list[FloatArray], sigma: Any) -> list[FloatArray]:
@@ -127,7 +144,9 @@ def covariance_draws(draws: PosteriorDraws, name: str) -> FloatArray:
 
 
 def sigma_draws(fit: PosteriorFit) -> FloatArray:
-    """Draws of the residual sd, shape (C D,); ones where it is known."""
+    """Draws of the residual sd, shape (C D,), of the reference; ones where it is known."""
+    if fit.residual_structure is not None:
+        return residual_draws(fit.spec, flat_draws(fit.draws, fit.design)).sigma
     return np.ones(fit.n_draws) if fit.draws.sigma is None else fit.draws.sigma.ravel()
 
 

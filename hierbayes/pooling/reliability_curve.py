@@ -15,6 +15,7 @@ import pandas as pd
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.capabilities import not_supported
+from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.pooling.level_covariances import (
     check_shrinks,
     covariance_draws,
@@ -66,6 +67,8 @@ def reliability_curve(
     check_level(level)
     if fit.design.residual is not None:
         raise not_supported("reliability-of-series", term=fit.design.residual.call)
+    if isinstance(fit, PosteriorFit):
+        check_no_formulas(fit.design, "reliability_curve")
     position = position_of_group(fit, group)
     t = position_of_term(fit, position, term)
     factor = fit.design.factors[position]

@@ -10,6 +10,7 @@ averages S_j and the reliability over draws. What is compared with it, the unpen
 at the posterior means of beta and of the variances. Other families: ``posterior_shrinkage.py``.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from hierbayes.arrays import FloatArray, record
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.calls import checked_call
 from hierbayes.design.level_counts import rows_per_level
 from hierbayes.errors import OptionError
-from hierbayes.gaussian.marginal import modes, times
+from hierbayes.gaussian.marginal import Kernel, modes, times
 from hierbayes.gaussian.residual.precision import Precision
 from hierbayes.naming.addresses import effect_labels, fixed_partners, level_columns
 from hierbayes.options import ShrinkageType, check_option
@@ -31,6 +34,7 @@ from hierbayes.pooling.level_covariances import (
     check_shrinks,
     covariance_draws,
     level_covariances,
+    mean_phi,
     relative_roots,
     sigma_draws,
     some_draws,
@@ -191,7 +195,7 @@ def _factor(
     population = np.append(fit.beta, 0.0)[list(partners)]
     terms = effect_labels(fit.design, position)
     effect, effect_covariance = fit.modes[position], fit.mode_covariances[position]
-    covariance = _covariance(free, basis, fit.sigma)
+    covariance = _covariance(free, basis, at.sigma)
     within, within_se = _within(fit, alone, basis, position=position)
     J, q = effect.shape
     columns = {
@@ -292,10 +296,13 @@ def _posterior(fit: PosteriorFit) -> _Estimates:
     totals: list[list[Any]] = [[0.0, 0.0] for _ in factors]
     size = kernel.pattern.n_numbers
     used = some_draws(fit, size)
-    for some in np.array_split(used, -(-used.size * size * BATCH // AT_ONCE)):
+    kernels = _kernels(fit)
+    batches = -(-used.size * size * BATCH // AT_ONCE) if kernels is None else used.size
+    for some in np.array_split(used, batches):
         s = sigma[some, None, None]
         Sigmas = [values[some] for values in draws]
-        kept, left = matrices_at(kernel, relative_roots(kernel, Sigmas, s))
+        own_kernel = kernel if kernels is None else kernels(int(some[0]))
+        kept, left = matrices_at(own_kernel, relative_roots(kernel, Sigmas, s))
         for f, basis in enumerate(bases):
             own = s[..., None] ** 2 * (basis @ left[f] @ basis.T)
             totals[f][0] = totals[f][0] + (basis @ kept[f] @ np.linalg.inv(basis)).sum(axis=0)
@@ -311,6 +318,15 @@ def _posterior(fit: PosteriorFit) -> _Estimates:
             for f, own in zip(factors, columns.random, strict=True)
         ],
     )
+
+
+def _kernels(fit: PosteriorFit) -> Callable[[int], Kernel] | None:
+    """Return the kernel as a function of the draw, where residuals have a structure."""
+    if fit.residual_structure is None:
+        return None
+    phi = residual_draws(fit.spec, flat_draws(fit.draws, fit.design)).phi
+    own = fit.spec.residual_kernel("reml")
+    return lambda draw: own.at(phi[draw])
 
 
 def _covariance(estimates: LevelEstimates, basis: FloatArray, sigma: float) -> FloatArray:
@@ -356,6 +372,9 @@ def _weighed(fit: Fit, rest: FloatArray) -> FloatArray:
     """Return residuals (n,) times the inverse of their covariance over sigma^2."""
     if isinstance(fit, LinearFit) and fit.residual is not None:
         precision = Precision(found=fit.spec.residuals, phi=fit.residual.phi)
+        return precision.times(rest[:, None])[:, 0]
+    if isinstance(fit, PosteriorFit) and fit.residual_structure is not None:
+        precision = Precision(found=fit.spec.residuals, phi=mean_phi(fit))
         return precision.times(rest[:, None])[:, 0]
     return rest if fit.weights is None else fit.weights * rest
 

@@ -48,7 +48,9 @@ OF_POSTERIORS = frozenset(
         "plot.caterpillar", "plot.chains", "plot.data", "plot.effects", "plot.intervals",
         "plot.qq", "plot.ranef_qq", "plot.residuals", "plot.simulations", "plot.boundary",
         "hb.emmeans", "hb.emtrends", "hb.comparisons", "hb.predictions", "hb.slopes",
-        "plot.prior_posterior",
+        "plot.prior_posterior", "hb.shrinkage", "hb.shrinkage_path", "plot.tau_path",
+        "plot.shrinkage_lines", "plot.shrinkage_plane", "plot.shrinkage_slopegraph",
+        "plot.shrinkage_reliability",
     }
 )  # fmt: skip
 

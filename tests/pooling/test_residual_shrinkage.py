@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import hierbayes as hb
+from hierbayes.bayes.predictive import flat_draws
+from hierbayes.bayes.residual_draws import residual_draws
 from hierbayes.gaussian.residual.root import coloured
 from hierbayes.pooling.reliability_curve import reliability_curve
+from tests.residual_posteriors import drawn
 
 
 @lru_cache
@@ -54,3 +57,33 @@ def test_a_report_has_the_residuals_structure_and_the_code(tmp_path) -> None:
     text = path.read_text()
     assert 'residual="ar1(age | Subject)"' in text and 'sigma="~ Sex"' in text
     assert "two residuals of one Subject have the correlation r^gap" in text
+
+
+def test_posteriors_average_what_levels_keep_over_draws() -> None:
+    post = drawn("ar1", draws=20)
+    table = hb.shrinkage(post)
+    design, flat = post.design, flat_draws(post.draws, post.design)
+    draws = residual_draws(post.spec, flat)
+    codes, tau = design.factors[0].codes, flat.sd[0][:, 0]
+    kept = np.zeros((post.n_draws, design.factors[0].levels.size))
+    for s in range(post.n_draws):
+        root = coloured(post.spec.residuals, draws.phi[s], np.eye(post.nobs)) * draws.sigma[s]
+        P = np.linalg.inv(root @ root.T)
+        for j in range(kept.shape[1]):
+            rows = codes == j
+            A = P[np.ix_(rows, rows)].sum()
+            kept[s, j] = tau[s] ** 2 * A / (1 + tau[s] ** 2 * A)
+    np.testing.assert_allclose(table["reliability"], kept.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(table["effect"], flat.b[0][:, :, 0].mean(axis=0), rtol=1e-9)
+    # own estimates at the posterior means of the parameters
+    values = np.array([[post.residual_draws[n].mean() for n in post.spec.residuals.names]])
+    phi = post.spec.residuals.coordinates(values)[0]
+    root = coloured(post.spec.residuals, phi, np.eye(post.nobs))
+    P, rest = np.linalg.inv(root @ root.T), design.y - post.fixed_part
+    own = np.array([P[np.ix_(codes == j, codes == j)].sum() for j in range(kept.shape[1])])
+    alone = [(P[np.ix_(codes == j, codes == j)] @ rest[codes == j]).sum() for j in range(own.size)]
+    np.testing.assert_allclose(table["unpenalised"], post.beta[0] + alone / own, rtol=1e-9)
+    sigma = draws.sigma.mean()
+    np.testing.assert_allclose(table["unpenalised_se"], sigma / np.sqrt(own), rtol=1e-9)
+    with pytest.raises(hb.NotSupportedError, match="depends on which rows"):
+        reliability_curve(post)
