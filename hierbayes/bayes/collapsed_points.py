@@ -15,6 +15,7 @@ from hierbayes.bayes.collapsed_density import Collapsed, Target, collapsed, slop
 from hierbayes.bayes.effect_draws import draw_effects
 from hierbayes.gaussian.marginal import Kernel, Reduced, reduce, times
 from hierbayes.gaussian.patterns import integrate, patterns_of
+from hierbayes.gaussian.residual.kernel import ResidualKernel
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack, solve_upper_stack
 
 BATCH_NUMBERS = 2_000_000  # numbers an evaluation of one batch may hold in its largest array
@@ -194,8 +195,26 @@ class PointsOf:
         return np.asarray(mean + (away if sampled is None else away @ sampled.free.T))
 
 
+@record
+class ResidualsOfDraws:
+    """A kernel as a function of phi, and phi (S, d) of S draws."""
+
+    kernel: ResidualKernel
+    phi: FloatArray
+
+    def kernel_at(self, at: slice) -> Kernel:
+        """Return the kernel at some draws, one unless it ``is_stacked``."""
+        if not self.kernel.is_stacked:
+            return self.kernel.at(self.phi[at][0])
+        return self.kernel.many(self.kernel.products.structure.factors(self.phi[at]))
+
+
 def coefficients_given(
-    target: Target, roots: Sequence[FloatArray], sigma: FloatArray
+    target: Target,
+    roots: Sequence[FloatArray],
+    sigma: FloatArray,
+    *,
+    residuals: ResidualsOfDraws | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return p(beta | phi, y) at draws of phi, under Normal and flat priors of beta.
 
@@ -204,16 +223,22 @@ def coefficients_given(
     target : Target
     roots : per factor, array (S, q, q), R with R R' = Var(b), on the user's scale
     sigma : array, shape (S,)
+    residuals : of a structure, whose products differ between draws; None of others
 
     Returns
     -------
     mean (S, p) and lower Cholesky factor (S, p, p) of the precision, in the basis of the products
     """
-    kernel, patterns = target.kernel, patterns_of(target.kernel)
+    kernel = target.kernel
+    patterns = patterns_of(kernel) if residuals is None else None
     S, p = sigma.size, target.shift.size
     mean, factor = np.empty((S, p)), np.empty((S, p, p))
     numbers = numbers_of(kernel) if patterns is None else patterns.sums.size
     step = max(1, BATCH_NUMBERS // numbers)
+    if residuals is not None:
+        step = 1
+        if residuals.kernel.is_stacked:
+            step = max(1, BATCH_NUMBERS // max(numbers, residuals.kernel.n_numbers))
     for start in range(0, S, step):
         at = slice(start, min(start + step, S))
         Lambdas = [
@@ -221,7 +246,8 @@ def coefficients_given(
             for basis, root in zip(target.to_basis, roots, strict=True)
         ]
         if patterns is None:
-            gram = reduce(kernel, Lambdas, n_batch=sigma[at].size).gram_xy
+            here = kernel if residuals is None else residuals.kernel_at(at)
+            gram = reduce(here, Lambdas, n_batch=sigma[at].size).gram_xy
         else:
             gram = integrate(kernel, patterns, Lambdas[0]).gram_xy
         G = gram / (sigma[at] ** 2)[:, None, None]

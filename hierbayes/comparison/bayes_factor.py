@@ -131,7 +131,8 @@ def bayes_factor(
 
 def _posterior(given: Specified, rng: np.random.Generator) -> PosteriorFit:
     """Return the posterior given, or that of a model."""
-    check_no_formulas(given.spec.design, "hb.bayes_factor")
+    if not given.spec.has_residual_structure:
+        check_no_formulas(given.spec.design, "hb.bayes_factor")
     return given if isinstance(given, PosteriorFit) else sample(given.spec, random_seed=rng)
 
 

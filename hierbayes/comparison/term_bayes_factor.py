@@ -28,7 +28,7 @@ from hierbayes.comparison.marginal_ratio import NOISY, check_marginal, ratio_of
 from hierbayes.errors import OptionError
 from hierbayes.linalg.stacked import cholesky_stack, solve_lower_stack
 from hierbayes.options import EffectSide
-from hierbayes.prior_sensitivity.conditional import conditional
+from hierbayes.prior_sensitivity.conditional import conditional, is_conditional
 from hierbayes.prior_sensitivity.explorer import Explorer, is_normal
 from hierbayes.prior_sensitivity.weighted import answer
 from hierbayes.priors.distributions import Normal
@@ -95,7 +95,7 @@ def _on_one_side(
         )
     k, shape = dropped.parameters[0].place[0], large.draws.beta.shape[:2]
     law = large.priors.beta[k]
-    if large.response_family.is_linear and large.priors.gaussian_beta() is not None:
+    if is_conditional(large.spec) and large.priors.gaussian_beta() is not None:
         row = np.eye(len(large.priors.beta))[[k]]
         given = conditional(large.spec, large.priors, flat_draws(large.draws, large.design), row)
         mean, variance = given.mean[:, 0], given.covariance[:, 0, 0]
@@ -130,12 +130,13 @@ def savage_dickey(
     priors = large.priors
     ks = [p.place[0] for p in dropped.parameters if p.kind == "beta"]
     laws = [priors.beta[k] for k in ks]
-    if len(ks) < len(dropped.parameters) or not ks or not large.response_family.is_linear:
+    if len(ks) < len(dropped.parameters) or not ks or not is_conditional(large.spec):
         return None
     if not all(isinstance(law, Normal) for law in laws) or priors.gaussian_beta() is None:
         return None
-    left = {p.name: str(priors.of(p)) for p in priors.parameters if p not in dropped.parameters}
-    if left != {p.name: str(small.priors.of(p)) for p in small.priors.parameters}:
+    left = [p for p in priors.all_parameters if p not in dropped.parameters]
+    laws_left = {p.name: str(priors.of(p)) for p in left}
+    if laws_left != {p.name: str(small.priors.of(p)) for p in small.priors.all_parameters}:
         return None
     rows = np.eye(len(priors.beta))[ks]
     given = conditional(large.spec, priors, flat_draws(large.draws, large.design), rows)

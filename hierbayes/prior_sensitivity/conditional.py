@@ -20,8 +20,10 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, record
 from hierbayes.bayes.collapsed_density import prior_directions, target_of
-from hierbayes.bayes.collapsed_points import coefficients_given
+from hierbayes.bayes.collapsed_points import ResidualsOfDraws, coefficients_given
 from hierbayes.bayes.predictive import FlatDraws
+from hierbayes.bayes.residual_draws import residual_draws
+from hierbayes.errors import DataError, NotSupportedError
 from hierbayes.linalg.stacked import solve_lower_stack
 from hierbayes.priors.distributions import Normal, Prior
 from hierbayes.priors.model_priors import ModelPriors
@@ -75,6 +77,19 @@ def _log_integral(rest: FloatArray, pull: FloatArray, tau: float, mu: float) -> 
     return np.asarray((scale - np.log(rest + tau) + square) / 2)
 
 
+def is_conditional(spec: Specification) -> bool:
+    """Whether coefficients given the variance parameters are normal, by cross-products."""
+    if not spec.family.is_linear:
+        return False
+    if not spec.has_residual_structure:
+        return not spec.design.formulas and spec.design.residual is None
+    try:
+        spec.residual_kernel("reml")
+    except (DataError, NotSupportedError):
+        return False
+    return True
+
+
 def conditional(
     spec: Specification, priors: ModelPriors, flat: FlatDraws, rows: FloatArray
 ) -> Conditional:
@@ -87,9 +102,15 @@ def conditional(
     flat : S draws, whose variance parameters count
     rows : array, shape (d, p)
     """
-    kernel = spec.kernel("reml")
-    target = target_of(kernel, priors)
-    mean, root = coefficients_given(target, flat.roots, flat.sigma)
+    if spec.has_residual_structure:
+        draws, own = residual_draws(spec, flat), spec.residual_kernel("reml")
+        kernel, residuals = own.at(draws.phi[0]), ResidualsOfDraws(kernel=own, phi=draws.phi)
+        target, sigma = target_of(kernel, priors), draws.sigma
+        mean, root = coefficients_given(target, flat.roots, sigma, residuals=residuals)
+    else:
+        kernel = spec.kernel("reml")
+        target = target_of(kernel, priors)
+        mean, root = coefficients_given(target, flat.roots, flat.sigma)
     M, origin = prior_directions(kernel, priors)
     seen = rows @ M
     half = solve_lower_stack(root, np.broadcast_to(seen.T, (*root.shape[:1], *seen.T.shape)))

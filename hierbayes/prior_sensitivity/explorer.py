@@ -24,7 +24,7 @@ from hierbayes.design.design import Design
 from hierbayes.errors import HierBayesWarning
 from hierbayes.gaussian.structures import structure
 from hierbayes.options import Sampler
-from hierbayes.prior_sensitivity.conditional import Conditional, conditional
+from hierbayes.prior_sensitivity.conditional import Conditional, conditional, is_conditional
 from hierbayes.prior_sensitivity.weighted import Answer, answer
 from hierbayes.priors.distributions import Flat, Normal, Prior
 from hierbayes.priors.lkj import LKJ, lkj_log_density
@@ -122,10 +122,9 @@ class Explorer:
         self.fit, self.changed, self.of = fit, tuple(changed), of
         self.level, self.refit, self.rng = level, refit, rng
         self.is_coefficient = of < fit.beta.size
-        is_linear = fit.response_family.is_linear
         self.is_structured = fit.residual_structure is not None
-        is_plain = is_linear and not self.is_structured
-        self.integrates = is_plain and is_normal and fit.priors.gaussian_beta() is not None
+        known = is_conditional(fit.spec)
+        self.integrates = known and is_normal and fit.priors.gaussian_beta() is not None
         self.own: Laws = {p: fit.priors.of(p) for p in changed}
         self.bases: list[Base] = []
         self.n_refits = 0

@@ -30,6 +30,7 @@ KNOWN = frozenset(
         "hb.likelihood_surface", "plot.likelihood_surface", "plot.boundary", "hb.archive",
         "hb.data_digest", "model.prior_predictive", "plot.prior_predictive",
         "hb.loo", "hb.kfold", "hb.eff_size", "plot.estimates",
+        "hb.bayes_factor",
     }
 )  # fmt: skip
 
@@ -50,7 +51,13 @@ OF_POSTERIORS = frozenset(
         "hb.emmeans", "hb.emtrends", "hb.comparisons", "hb.predictions", "hb.slopes",
         "plot.prior_posterior", "hb.shrinkage", "hb.shrinkage_path", "plot.tau_path",
         "plot.shrinkage_lines", "plot.shrinkage_plane", "plot.shrinkage_slopegraph",
-        "plot.shrinkage_reliability",
+        "plot.shrinkage_reliability", "hb.archive", "hb.data_digest", "hb.eff_size",
+        # which say themselves that they are not of posteriors
+        "hb.influence", "plot.influence", "hb.autocorrelation", "plot.autocorrelation",
+        "hb.ranova", "hb.drop1", "hb.anova", "hb.joint_tests", "hb.pb_test", "hb.exact_rlrt",
+        "hb.exact_lrt", "hb.bootstrap", "hb.profile", "hb.likelihood_surface", "plot.alt_text",
+        "plot.bootstrap", "plot.estimates", "plot.null_distribution", "plot.power",
+        "plot.psychometric", "plot.likelihood_surface",
     }
 )  # fmt: skip
 
