@@ -56,7 +56,7 @@ OF_POSTERIORS = frozenset(
         "hb.influence", "plot.influence", "hb.autocorrelation", "plot.autocorrelation",
         "hb.ranova", "hb.drop1", "hb.anova", "hb.joint_tests", "hb.pb_test", "hb.exact_rlrt",
         "hb.exact_lrt", "hb.bootstrap", "hb.profile", "hb.likelihood_surface", "plot.alt_text",
-        "plot.bootstrap", "plot.estimates", "plot.null_distribution", "plot.power",
+        "plot.profile", "plot.bootstrap", "plot.estimates", "plot.null_distribution", "plot.power",
         "plot.psychometric", "plot.likelihood_surface",
     }
 )  # fmt: skip
