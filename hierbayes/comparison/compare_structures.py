@@ -97,6 +97,7 @@ def compare_structures(
         - a word for the covariance of the term that has more than an intercept: "us", "diag",
           "cs", "ar1", "toep", "none" (without it); with one sd for all columns, or one each,
           "cs(hom = TRUE)" or, as in glmmTMB, "homcs", "hetar1";
+        - a correlation of the residuals, as ``residual=`` has it: "ar1(time | subject)";
         - a dict: ``{"Subject": "cs"}`` for the term of a grouping factor, and arguments of
           ``hb.Model`` by name, ``{"Subject": "cs", "residual": "ar1(Days | Subject)"}``;
         - a formula, in which ``.`` is the model's own: ``". ~ . + (1 | item)"``;
@@ -212,11 +213,19 @@ def _tests(fits: Sequence[LikelihoodFit]) -> list[_Test]:
 def _is_nested(small: LikelihoodFit, large: LikelihoodFit) -> bool:
     """Whether a model is a special case of another one, also in what designs do not show."""
     for name in differing_arguments(small.spec, large.spec):
-        if name in READ_OFF_DESIGNS:
+        if name in READ_OFF_DESIGNS or (name == "residual" and _holds(large, small)):
             continue
         if getattr(small.spec.arguments, name) is not None or name == "cov":
             return False
     return not why_not_nested(small, large)
+
+
+def _holds(large: LikelihoodFit, small: LikelihoodFit) -> bool:
+    """Whether every correlation of residuals of a model is one of another: all are, of ``us``."""
+    one, other = large.design.residual, small.design.residual
+    if one is None or other is None or one.word != "us" or one.group != other.group:
+        return False
+    return other.word == "cs" or other.inner_label == one.inner_label
 
 
 def _test(fits: Sequence[LikelihoodFit], i: int, j: int) -> _Test:

@@ -1,9 +1,10 @@
 """Models with something else in the place of a model's own structure, as they are asked for.
 
-What is put in place is a word for the covariance of the term whose effects can have one; a dict
-from grouping factors to words, and from arguments of ``hb.Model`` to values; a whole formula, with
-``.`` for the model's own; or a model or a fit. Words are those of formulas, and glmmTMB's for those
-with one sd for all columns, or not: ``homcs``, ``hetar1``.
+What is put in place is a word for the covariance of the term whose effects can have one; a
+correlation of residuals, as ``residual=`` has it; a dict from grouping factors to words, and from
+arguments of ``hb.Model`` to values; a whole formula, with ``.`` for the model's own; or a model or
+a fit. Words are those of formulas, and glmmTMB's for those with one sd for all columns, or not:
+``homcs``, ``hetar1``.
 """
 
 import re
@@ -25,6 +26,7 @@ from hierbayes.formula.functions import (
     pattern_call,
     pattern_named,
 )
+from hierbayes.formula.residual_term import WORDS as RESIDUAL_WORDS
 from hierbayes.formula.terms import Bar, LinearPart
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -37,6 +39,7 @@ FULL, NONE = "us", "none"
 WORDS = tuple(dict.fromkeys((FULL, *BARS, *PATTERN_WORDS, *PATTERNS, NONE)))
 ARGUMENTS = tuple(field.name for field in fields(Arguments))
 OWN = "model"  # the name of the model itself
+RESIDUAL_TERM = re.compile(rf"\s*(?:{'|'.join(RESIDUAL_WORDS)})\s*\(.*\|.*\)\s*")
 WORD = re.compile(rf"\s*(\w+)\s*(?:\(\s*{HOM}\s*=\s*(TRUE|FALSE|True|False)\s*\)\s*)?")
 
 
@@ -109,13 +112,18 @@ def _placed(model: Specified, name: str, given: Any) -> Placed:
     if isinstance(given, str) and "~" in given:
         other = with_formula(spec, given)
         return Placed(name or other.formula_text, other)
+    if isinstance(given, str) and RESIDUAL_TERM.fullmatch(given):
+        return Placed(
+            name or given.strip(), with_formula(spec, spec.formula.source, residual=given)
+        )
     if isinstance(given, str):
         return Placed(name or given.strip(), with_formula(spec, _change(spec, {None: given})))
     if isinstance(given, Mapping) and given and all(isinstance(key, str) for key in given):
         return Placed(name or _name_of(given), _with_arguments(spec, given))
     raise OptionError(
         f"{shown(given)} can't be put in place: structures= takes words ({listed(WORDS, 'or')}), "
-        'formulas, dicts such as {"subject": "cs"}, models and fits.'
+        'correlations of residuals such as "ar1(time | subject)", formulas, dicts such as '
+        '{"subject": "cs"}, models and fits.'
     )
 
 
@@ -141,7 +149,7 @@ def _with_arguments(spec: Specification, given: Mapping[str, Any]) -> Specificat
             )
     if formula is not None:
         spec = with_formula(spec, formula)
-    change = _change(spec, words) if words else ". ~ ."
+    change = _change(spec, words) if words else spec.formula.source
     return with_formula(spec, change, **options)
 
 
@@ -201,7 +209,9 @@ def _term_of(spec: Specification, group: str | None) -> int:
         return id(own[0])
     if not bars:
         raise OptionError(
-            f"{spec.formula_text} has no random effects, so there is no covariance to put in place."
+            f"{spec.formula_text} has no random effects, so there is no covariance to put in "
+            "place. Correlations of residuals are written as residual= has them, "
+            '"ar1(time | subject)".'
         )
     groups = list(dict.fromkeys(bar.group for bar in bars))
     which = "" if group is None else f" of {group}"

@@ -203,3 +203,18 @@ def test_words_say_how_clear_it_is():
 def test_a_wrong_request_gets_a_sentence(formula, structures, error, words):
     with pytest.raises(error, match=words):
         hb.compare_structures(hb.Model(formula, frame()), structures, posterior=False)
+
+
+def test_correlations_of_residuals_are_put_in_place_by_their_text():
+    model = hb.Model("distance ~ age * Sex", hb.load_dataset("Orthodont"))
+    terms = ["us(age | Subject)", "cs(1|Subject)", "car1(age | Subject)"]
+    found = hb.compare_structures(model, terms, posterior=False)
+    assert set(found.table.index) == {"model", *terms}
+    assert found.table.against[terms].tolist() == ["cs(1|Subject)", "model", "model"]
+    pairs = set(found.tests[["small", "large"]].itertuples(index=False, name=None))
+    assert ("car1(age | Subject)", "us(age | Subject)") in pairs
+    assert not {("cs(1|Subject)", "car1(age | Subject)")} & pairs
+    own = hb.lmer(model.formula_text, hb.load_dataset("Orthodont"), residual="cs(1 | Subject)")
+    assert found.table.aic["cs(1|Subject)"] == pytest.approx(own.aic, abs=1e-7)
+    with pytest.raises(hb.OptionError, match="as residual= has them, "):
+        hb.compare_structures(model, ["cs"])
