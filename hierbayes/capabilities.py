@@ -1034,6 +1034,23 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="design-study-residuals",
+        feature="Design studies of other sizes than subjects, or by posteriors, beside correlated "
+        "or unequal residuals",
+        kinds=(*LIKELIHOOD, *GAUSSIAN_POSTERIOR),
+        sentence=(
+            "Beside correlated or unequal residuals hb.design_study takes subjects= alone, which "
+            "counts {unit}, and fits by REML or ML: how more rows of a series would be correlated "
+            "is not known."
+        ),
+    ),
+    Limit(
+        key="bambi-residuals",
+        feature="Correlated residuals in `to_bambi`",
+        kinds=("posterior (NUTS)",),
+        sentence="residual={term!r}: bambi has no correlated residuals. Use to_pymc().",
+    ),
+    Limit(
         key="design-study-family",
         feature="Design studies of families other than Gaussian, binomial and Poisson",
         kinds=("other families",),

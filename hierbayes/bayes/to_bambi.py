@@ -45,6 +45,8 @@ def bambi_model(spec: Specification) -> "bmb.Model":
     design, priors, family = spec.design, spec.priors, spec.family
     check_unstructured(design, "to_bambi")
     check_unrelated(design, "to_bambi")
+    if design.residual is not None:
+        raise not_supported("bambi-residuals", term=design.residual.call)
     check_no_formulas(design, "to_bambi")
     import bambi as bmb
 

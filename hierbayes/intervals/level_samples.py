@@ -42,6 +42,7 @@ class LevelSamples:
     Attributes
     ----------
     n_levels : number of levels of the top factor (of rows, without random effects)
+    rows_top : array, shape (n,), the level of each row
     unit : what a level is, in words
 
     Raises
@@ -69,20 +70,20 @@ class LevelSamples:
         series = fit.spec.residuals.series if fit.residual is not None else None
         self._series = series
         if factors:
-            self._rows_top, self.n_levels = factors[-1].codes, factors[-1].levels.size
+            self.rows_top, self.n_levels = factors[-1].codes, factors[-1].levels.size
             self.unit = f"levels of {factors[-1].name}"
         elif series is not None:
-            self._rows_top, self.n_levels = series.codes, series.labels.size
+            self.rows_top, self.n_levels = series.codes, series.labels.size
             self.unit = f"series of {series.term.group}"
         else:
-            self._rows_top, self.n_levels, self.unit = np.arange(self._y.size), self._y.size, "rows"
+            self.rows_top, self.n_levels, self.unit = np.arange(self._y.size), self._y.size, "rows"
         last = len(factors) - 1
         tops = [
             np.arange(self.n_levels) if f == last else products.couplings[f, last].columns
             for f in range(len(factors))
         ]
         self._members = [_Members(top, self.n_levels) for top in tops]
-        self._row_members = _Members(self._rows_top, self.n_levels)
+        self._row_members = _Members(self.rows_top, self.n_levels)
 
     def kernel(self, drawn: IntArray) -> Kernel:
         """Return the kernel of the levels ``drawn``, which may repeat."""
@@ -91,7 +92,7 @@ class LevelSamples:
 
     def _products(self, drawn: IntArray) -> Products:
         old = self._kernel.products
-        times = np.bincount(drawn, minlength=self.n_levels)[self._rows_top]
+        times = np.bincount(drawn, minlength=self.n_levels)[self.rows_top]
         weights = self._w * times
         Xw = self._X * weights[:, None]
         taken = [members.of(drawn) for members in self._members]

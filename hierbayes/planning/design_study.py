@@ -30,6 +30,12 @@ from hierbayes.planning.posterior_cell import (
 )
 from hierbayes.planning.reml_cell import reml_outcome
 from hierbayes.planning.replicated_rows import ReplicatedRows, Sizes
+from hierbayes.planning.structured_cell import (
+    SeriesRows,
+    series_rows,
+    structured_outcome,
+    structured_responses,
+)
 from hierbayes.planning.study import Estimator, Outcome, Study
 from hierbayes.planning.summary import cell_numbers
 from hierbayes.prediction.simulate_formula import kept_coefficients, written_model
@@ -38,6 +44,7 @@ from hierbayes.priors.model_priors import ModelPriors
 from hierbayes.results.design_study import SIZES, DesignStudy, checked_goals
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
+from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level
 from hierbayes.specification.specification import Arguments, Specification
@@ -93,8 +100,9 @@ def design_study(
         own, the smallest effect of interest for example.
     subjects, items : whole number or list of them
         Numbers of levels of the first and the second grouping factor of the formula; of a factor
-        nested in the other, levels in each of its levels. New levels have the rows of those there
-        are, in turn, so that predictors between levels stay balanced.
+        nested in the other, levels in each of its levels. Of residuals that are correlated or of
+        unequal variance subjects are levels of the top factor, or series. New levels have the rows
+        of those there are, in turn, so that predictors between levels stay balanced.
     trials : whole number or list of them
         Rows of each combination of levels and predictors.
     test : name or list of names
@@ -204,7 +212,10 @@ def design_study(
             "design_study needs sizes of designs: subjects=, items= or trials=, each a whole "
             "number or a list of them, for example subjects=[20, 40, 80]."
         )
-    sized = _sized_factors(spec, sizes, factors)
+    structured = None
+    if isinstance(model, LinearFit) and model.residual is not None:
+        structured = _structured(model, sizes, factors, estimators)
+    sized = [] if structured else _sized_factors(spec, sizes, factors)
     addresses = coefficient_addresses(spec.design, kept.tolist())
     tested = _tested(test, spec, kept.tolist(), addresses)
     study = Study(
@@ -228,7 +239,7 @@ def design_study(
         _check_proper(study, addresses)
     cells = [Sizes(**dict(zip(names, values, strict=True))) for values in product(*sizes.values())]
     run = seeded(
-        _Cells(study).numbers,
+        _Cells(study, structured).numbers,
         cells,
         random_seed=random_seed,
         n_jobs=n_jobs,
@@ -252,7 +263,9 @@ def design_study(
         formula_text=spec.formula_text,
         data_name=spec.data_name,
         sizes=names,
-        counted=_counted_words(spec, sized, names),
+        counted={"subjects": structured.samples.unit}
+        if structured
+        else _counted_words(spec, sized, names),
         tests=_test_words(study),
         parameters_from=planned.source,
         is_assurance=is_assurance,
@@ -301,7 +314,8 @@ def _planned(model: Fit | str, data: Any, parameters: Any, given: Arguments) -> 
         name = "data" if data is not None else unused[0]
         raise OptionError(f"design_study: {name} goes with a formula; a fit has its own.")
     _check_family(model.spec.family)
-    check_no_formulas(model.spec.design, "hb.design_study")
+    if not isinstance(model, LinearFit):
+        check_no_formulas(model.spec.design, "hb.design_study")
     if isinstance(model, PosteriorFit):
         truth, source = flat_draws(model.draws, model.design), "drawn from the posterior"
     else:
@@ -384,6 +398,19 @@ def _sized_factors(
     return [known.index(chosen[size]) for size in LEVELS if size in chosen]
 
 
+def _structured(
+    fit: LinearFit,
+    sizes: Mapping[str, Any],
+    factors: Mapping[str, str] | None,
+    estimators: Sequence[str],
+) -> SeriesRows:
+    """Return what lays out rows whose residuals have a structure, by subjects alone."""
+    found = series_rows(fit)
+    if set(sizes) != {"subjects"} or tuple(estimators) != ("reml",) or factors is not None:
+        raise not_supported("design-study-residuals", unit=found.samples.unit)
+    return found
+
+
 def _tested(test: Any, spec: Specification, kept: list[int], addresses: Any) -> Any:
     """Return positions of the coefficients in question among the kept ones."""
     if not kept:
@@ -463,10 +490,13 @@ class _Cells:
     """Simulates one cell after the other."""
 
     study: Study
+    structured: SeriesRows | None = None
 
     def numbers(self, seed: int, sizes: Sizes) -> _Found:
         """Return the numbers of a cell, with the random numbers of one seed."""
         study, rng = self.study, np.random.default_rng(seed)
+        if self.structured is not None:
+            return self._of_series(self.structured, sizes, rng)
         design = study.rows.of(sizes)
         truth = study.in_order_of(design, study.truths(rng))
         Y = study.responses(design, truth, rng)
@@ -488,6 +518,21 @@ class _Cells:
                 notes.append(f"no {named} estimates, {str(error)[0].lower()}{str(error)[1:]}")
             found[estimator] = cell_numbers(outcome, truth.beta[:, study.tested], bf=study.bf)
         return _Found(n_rows=Y.shape[0], numbers=found, notes=tuple(notes))
+
+    def _of_series(self, rows: SeriesRows, sizes: Sizes, rng: np.random.Generator) -> _Found:
+        """``numbers`` where residuals have a structure."""
+        study, design = self.study, rows.design(sizes)
+        truth = study.truths(rng)
+        notes: tuple[str, ...] = ()
+        try:
+            Y = structured_responses(study, rows.fit, design, truth, rng)
+            outcome = structured_outcome(study, rows.fit, design, Y)
+        except DataError as error:
+            outcome = _nothing(study)
+            said = f"{str(error)[0].lower()}{str(error)[1:]}"
+            notes = (f"no {study.method.upper()} estimates, {said}",)
+        found = cell_numbers(outcome, truth.beta[:, study.tested], bf=study.bf)
+        return _Found(n_rows=design.X.shape[0], numbers={"reml": found}, notes=notes)
 
 
 def _nothing(study: Study) -> Outcome:

@@ -43,38 +43,13 @@ class ReplicatedRows:
             self._codes.append(np.zeros(design.X.shape[0], dtype=np.intp))
         self._outer = next((o for o in (1, 0) if len(self.sized) == 2 and self._is_nested(o)), None)
         self._distinct, self._cell = _distinct_rows(design)
-        self._order = [self._in_turn(which) for which in (0, 1)]
+        first, second = self._codes
+        self._order = [levels_in_turn(design, first, second), levels_in_turn(design, second, first)]
 
     def _is_nested(self, outer: int) -> bool:
         """Whether the other of the two factors is nested in this one."""
         inner, outer_codes = self._codes[1 - outer], self._codes[outer]
         return bool(outer_codes.max() > 0) and _of_one(inner, outer_codes)
-
-    def _in_turn(self, which: int) -> IntArray:
-        """Levels of a sized factor, those with different rows alternating."""
-        codes, other = self._codes[which], self._codes[1 - which]
-        predictors = np.column_stack([self.design.X, *(f.z for f in self.design.factors)])
-        kind = np.unique(predictors, axis=0, return_inverse=True)[1].ravel()
-        levels = np.arange(int(codes.max()) + 1)
-        sets = [_sets_of(codes, kind), _sets_of(codes, kind * (int(other.max()) + 1) + other)]
-        place = np.zeros(levels.size, dtype=np.intp)
-        # the last decides first, the others among levels that are alike in it
-        for pattern in (sets[1], sets[0], self._between(codes)):
-            ranked = levels[np.argsort(place, kind="stable")]
-            seen: dict[int, int] = {}
-            for rank, level in enumerate(ranked.tolist()):
-                turn = seen.get(pattern[level], 0)
-                seen[pattern[level]] = turn + 1
-                place[level] = turn * levels.size + rank
-        return np.argsort(place, kind="stable").astype(np.intp)
-
-    def _between(self, codes: IntArray) -> IntArray:
-        """Return a number a level (J,), by predictors constant in each that take few values."""
-        X, first = self.design.X, np.unique(codes, return_index=True)[1]
-        own = X[first]
-        constant = (own[codes] == X).all(axis=0)
-        few = [np.unique(column).size <= max(1, first.size // 2) for column in own.T]
-        return np.unique(own[:, constant & few], axis=0, return_inverse=True)[1].ravel()
 
     def of(self, sizes: Sizes) -> Design:
         """Return the design of these sizes, with the responses of the rows that are used again."""
@@ -143,6 +118,33 @@ class ReplicatedRows:
         found, codes = np.unique(key, return_inverse=True)
         levels: npt.NDArray[np.str_] = np.arange(1, found.size + 1).astype(str)
         return replace(factor, levels=levels, codes=codes.ravel().astype(np.intp))
+
+
+def levels_in_turn(design: Design, codes: IntArray, other: IntArray) -> IntArray:
+    """Levels of a factor (n,), those with different rows alternating; ``other`` is crossed."""
+    predictors = np.column_stack([design.X, *(f.z for f in design.factors)])
+    kind = np.unique(predictors, axis=0, return_inverse=True)[1].ravel()
+    levels = np.arange(int(codes.max()) + 1)
+    sets = [_sets_of(codes, kind), _sets_of(codes, kind * (int(other.max()) + 1) + other)]
+    place = np.zeros(levels.size, dtype=np.intp)
+    # the last decides first, the others among levels that are alike in it
+    for pattern in (sets[1], sets[0], _between(design.X, codes)):
+        ranked = levels[np.argsort(place, kind="stable")]
+        seen: dict[int, int] = {}
+        for rank, level in enumerate(ranked.tolist()):
+            turn = seen.get(pattern[level], 0)
+            seen[pattern[level]] = turn + 1
+            place[level] = turn * levels.size + rank
+    return np.argsort(place, kind="stable").astype(np.intp)
+
+
+def _between(X: FloatArray, codes: IntArray) -> IntArray:
+    """Return a number a level (J,), by predictors constant in each that take few values."""
+    first = np.unique(codes, return_index=True)[1]
+    own = X[first]
+    constant = (own[codes] == X).all(axis=0)
+    few = [np.unique(column).size <= max(1, first.size // 2) for column in own.T]
+    return np.unique(own[:, constant & few], axis=0, return_inverse=True)[1].ravel()
 
 
 def _largest_first(design: Design) -> Design:

@@ -29,8 +29,8 @@ KNOWN = frozenset(
         "plot.shrinkage_reliability", "plot.shrinkage_slopegraph", "result.report",
         "hb.likelihood_surface", "plot.likelihood_surface", "plot.boundary", "hb.archive",
         "hb.data_digest", "model.prior_predictive", "plot.prior_predictive",
-        "hb.loo", "hb.kfold", "hb.eff_size", "plot.estimates",
-        "hb.bayes_factor",
+        "hb.loo", "hb.kfold", "hb.eff_size", "plot.estimates", "hb.design_study", "plot.power",
+        "model.to_bambi", "hb.bayes_factor",
     }
 )  # fmt: skip
 

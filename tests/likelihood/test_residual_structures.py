@@ -74,7 +74,7 @@ def test_a_refit_is_a_fit_of_the_other_response() -> None:
 
 def test_what_takes_rows_to_be_independent_refuses() -> None:
     with pytest.raises(hb.NotSupportedError, match="does not know correlated residuals"):
-        hb.design_study(mixed(), subjects=[10])
+        hb.inclusion(mixed().model)
 
 
 def test_known_calls_are_calls() -> None:
