@@ -26,6 +26,7 @@ from hierbayes.reports.coefficients import decimals_of, fixed_cell
 from hierbayes.results.fit import Fit
 from hierbayes.results.likelihood_fit import LikelihoodFit
 from hierbayes.results.paper_table import PAPER_COLUMNS, PaperTable, Shown
+from hierbayes.results.posterior_fit import PosteriorFit
 from hierbayes.results.tidy import check_level, dropped_positions, estimated_rows
 from hierbayes.wording import listed, shown
 
@@ -274,12 +275,10 @@ def _cells(
     columns = np.sort(np.concatenate([fit.kept, dropped_positions(fit)]))  # a row each in tidy()
     labels = iter(coefficient_addresses(fit.design, columns.tolist()).labels)
     found = []
-    for row in estimated_rows(fit, fit.tidy(level=level)).to_dict("records"):
+    for row in [*_estimated(fit, level), *_residual_rows(fit, level)]:
         label = next(labels, None) if row["effect"] == "fixed" else None
         fixed = label is not None  # further ones are of formulas of further parameters
         block, name = ("fixed", label) if fixed else _random(row)
-        if name in fit.residual_names:
-            block = "random"
         cell = {key: float(row[key]) for key in PAPER_COLUMNS[3:]}
         if fixed and exponentiate:
             ratio = math.exp(cell["estimate"])
@@ -295,6 +294,41 @@ def _cells(
     rest += [("model", "Observations", float(fit.nobs)), *_fit_statistics(fit, statistics)]
     missing = dict.fromkeys(PAPER_COLUMNS[4:], math.nan)
     return [*found, *({"block": b, "row": r, "estimate": v, **missing} for b, r, v in rest)]
+
+
+def _estimated(fit: Fit, level: float) -> list[dict[Any, Any]]:
+    """Rows of ``tidy()``, those of a posterior without what ``_residual_rows`` says."""
+    rows = estimated_rows(fit, fit.tidy(level=level)).to_dict("records")
+    if not (isinstance(fit, PosteriorFit) and fit.residual_quantities):
+        return rows
+    own = {"sd__Observation", *fit.residual_names, *(f"sigma_{name}" for name in _of_sigma(fit))}
+    return [row for row in rows if row["term"] not in own]
+
+
+def _of_sigma(fit: PosteriorFit) -> tuple[str, ...]:
+    """Coefficients of the formula of sigma."""
+    sigma = fit.design.predictors.get("sigma")
+    return () if sigma is None else sigma.coef_names
+
+
+def _residual_rows(fit: Fit, level: float) -> list[dict[str, Any]]:
+    """Sds and correlations of residuals of a posterior, as ``tidy()`` of a fit says them."""
+    if not isinstance(fit, PosteriorFit):
+        return []
+    tail = (1 - level) / 2
+    return [
+        {
+            "effect": "ran_pars",
+            "group": own.group,
+            "term": own.name,
+            "estimate": own.values.mean(),
+            "std_error": own.values.std(ddof=1),
+            "conf_low": np.quantile(own.values, tail),
+            "conf_high": np.quantile(own.values, 1 - tail),
+            "p_value": math.nan,
+        }
+        for own in fit.residual_quantities
+    ]
 
 
 def _place(cell: Mapping[str, Any]) -> int:
@@ -314,6 +348,8 @@ def _random(row: Any) -> tuple[str, str]:
         return "random", f"sd({term.removeprefix('sd__')} | {group})"
     if term.startswith("cor__"):
         return "random", f"cor({term.removeprefix('cor__')} | {group})"
+    if term.startswith("sigma__"):
+        return "random", f"sigma: log sd by {term.removeprefix('sigma__')}"
     return "fixed", term
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 import hierbayes as hb
@@ -98,3 +99,28 @@ def test_wrong_arguments_are_told(fits):
     ):
         with pytest.raises(hb.OptionError, match=said):
             call()
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [
+        (
+            {"residual": "car1(age | Subject)", "sigma": "~ Sex"},
+            ["sd(SexFemale | Residual)", "cor(car1 | Subject)", "sigma"],
+        ),
+        ({"sigma": "~ age"}, ["sigma", "sigma: log sd by age"]),
+    ],
+)
+def test_what_residuals_have_stands_in_one_row_for_both_estimators(given, rows):
+    data = hb.load_dataset("Orthodont")
+    model = hb.Model("distance ~ age + (1 | Subject)", data, **given)
+    post = model.sample(draws=200, chains=2, random_seed=1)
+    found = hb.table(model.fit(), post, statistics=()).to_frame()
+    random = found[found.block == "random"]
+    names = ["sd((Intercept) | Subject)", *rows, "ICC"]
+    assert list(dict.fromkeys(random.row)) == names
+    assert (random.row.value_counts() == 2).all()
+    own = random[random.model == "posterior"].set_index("row")
+    values = {quantity.parameter: quantity.values for quantity in post.residual_quantities}
+    np.testing.assert_allclose(own.estimate["sigma"], values["sigma"].mean(), rtol=1e-12)
+    np.testing.assert_allclose(own.conf_low["sigma"], np.quantile(values["sigma"], 0.025))
