@@ -239,7 +239,8 @@ def study_of(
             "guideline= is of Bayesian analyses: a posterior, model.sample(...), or "
             f"hb.reanalyse(...); this is a {type(result).__name__}."
         )
-    check_no_formulas(study.post.design, "A report by a guideline")
+    if study.post.residual_structure is None:
+        check_no_formulas(study.post.design, "A report by a guideline")
     for name in regions:
         study.draws_of(name)  # each names a parameter
     return study

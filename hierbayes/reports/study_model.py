@@ -65,6 +65,15 @@ def _roles(spec: Specification) -> dict[str, str]:
         for term in bar.linear.terms:
             add("effect that varies", *term.variables)
         add("grouping factor", *bar.grouping)
+    for parameter, own in spec.design.formulas.items():
+        for term in own.fixed.terms:
+            add(f"predictor of {parameter}", *term.variables)
+        for bar in own.bars:
+            add(f"grouping factor of {parameter}", *bar.grouping)
+    if (residual := spec.design.residual) is not None:
+        add("series of residuals", *residual.formula.bars[0].grouping)
+        if residual.inner is not None:
+            add("place in the series", residual.inner)
     for name in used_columns(spec):
         for argument in ARRAY_ARGUMENTS:
             given = getattr(spec.arguments, argument)
@@ -100,16 +109,23 @@ def formal(study: Study) -> Entry:
 
 def parameters(study: Study) -> Entry:
     """Say what each parameter is."""
-    own = study.post.priors.parameters
+    own = study.post.priors.all_parameters
     scale = "" if study.post.link == "identity" else ", on the scale of the link,"
     meanings = [_meaning(one, scale) for one in own]
     return Entry([Table([("meaning", meanings)], [one.name for one in own], labels=1)])
 
 
 def _meaning(parameter: Parameter, scale: str) -> str:
+    if parameter.formula:
+        return _of_formula(parameter)
     if parameter.name == "(Intercept)":
         return f"expected response{scale} where all predictors are zero"
+    if parameter.kind == "family" and parameter.name.startswith("cor_"):
+        return "correlation of residuals of one series"
+    if parameter.kind == "family" and parameter.name.startswith("sigma_"):
+        return "log of the residual sd of a visit over that of the first"
     return {
+        "visits": "correlations of the residuals of two visits of one series",
         "beta": f"change of the expected response{scale} per unit of the column",
         "sd": "standard deviation of an effect between the levels of the grouping factor",
         "cor": "correlations between the effects of one level",
@@ -118,6 +134,17 @@ def _meaning(parameter: Parameter, scale: str) -> str:
         if parameter.is_thresholds
         else "further parameter of the response family",
     }[parameter.kind]
+
+
+def _of_formula(parameter: Parameter) -> str:
+    """Say what a parameter of a formula of a further parameter is."""
+    of = f"the predictor of {parameter.formula}"
+    if parameter.kind == "beta":
+        at_zero = parameter.name.endswith("(Intercept)")
+        return f"{of} where all its columns are zero" if at_zero else f"change of {of} per unit"
+    if parameter.kind == "sd":
+        return f"standard deviation of an effect on {of} between levels"
+    return f"correlations between effects on {of} of one level"
 
 
 def priors(study: Study) -> Entry:

@@ -90,6 +90,10 @@ def log_prior_of(study: Study, chosen: Callable[[str], bool]) -> FloatArray | No
     """Log density of the chosen priors at each draw, (C, D); None where there are none."""
     post = study.post
     found = log_prior_variables(post.draws, post.design, post.priors)
+    for parameter, own in post.draws.formulas.items():
+        further = post.design.of(parameter), post.priors.formulas[parameter]
+        parts_of = log_prior_variables(own, *further)
+        found |= {f"{parameter}_{name}": values for name, values in parts_of.items()}
     shape = post.draws.beta.shape[:2]
     parts = [
         np.asarray(values).reshape(*shape, -1).sum(axis=2)

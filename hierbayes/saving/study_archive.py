@@ -204,7 +204,7 @@ def _check_repeatable(result: Reportable, spec: Specification) -> None:
     if spec.response_given:
         raise not_supported("archive-given-response")
     check_unrelated(spec.design, "The script of an archive")
-    if not isinstance(result, LinearFit):
+    if not isinstance(result, LinearFit) and not spec.has_residual_structure:
         check_no_formulas(spec.design, "The script of an archive")
     if not spec.family.is_builtin and spec.family.curve is None:
         raise not_supported("archive-own-family", family=spec.family.name)
