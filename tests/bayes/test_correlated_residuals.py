@@ -63,7 +63,6 @@ IN_PYMC = (
     "strata beside cs",
     "car1",
     "us beside strata",
-    "strata without a reference",
     "ar1 of related levels",
 )
 
@@ -280,6 +279,20 @@ def test_the_gradient_is_exact(name: str) -> None:
     step = 1e-5 * np.eye(start.size)
     ends = [collapsed(own, x + way * step).log_density for way in (1, -1)]
     np.testing.assert_allclose(found, (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-6)
+
+
+def test_coefficients_of_sigma_have_their_own_priors_without_a_reference() -> None:
+    name = "strata without a reference"
+    spec, (own, start) = model(name).spec, target(name)
+    phi, log_sigma = own.of_residuals(start[None] + 0.1), np.array([0.4])
+    coefficients = own.residual.coefficients(log_sigma, phi)
+    X = spec.design.of("sigma").X
+    found = residuals_of(spec.design, any_reference=True).relative_sds(phi[0])
+    np.testing.assert_allclose(np.exp(X @ coefficients[0]), np.exp(0.4) * found, rtol=1e-12)
+    laws = spec.priors.formulas["sigma"].beta
+    expected = sum(law.log_density(c) for law, c in zip(laws, coefficients[0], strict=True))
+    expected -= np.log(own.residual.spread.scale).sum()  # of coordinates; those of levels are one
+    assert own.residual.log_prior(log_sigma, phi)[0] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["cs", "car1"])

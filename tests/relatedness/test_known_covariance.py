@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from scipy.stats import multivariate_normal, norm
 
 import hierbayes as hb
-from hierbayes.bayes import collapsed_points, nuts
+from hierbayes.bayes import collapsed_points, pymc_model
 from hierbayes.bayes.collapsed_density import collapsed, slope, target_of
 from hierbayes.bayes.collapsed_points import PointsOf
 from hierbayes.bayes.variance_priors import variance_log_prior
@@ -422,19 +422,25 @@ def test_a_pymc_model_has_the_covariance_between_levels(family, rows):
 
 
 def test_random_effects_in_sigma_stand_beside_a_known_covariance(monkeypatch, family, rows):
-    model = hb.Model("y ~ x + (1 | animal)", rows, sigma="~ x + (1 | herd)", cov={"animal": family})
+    formula, given = "y ~ x + (1 | animal)", {"sigma": "~ x + (1 | herd)"}
+    given["cov"] = {"animal": family}
+    data = rows.assign(time=rows.groupby("animal").cumcount())
+    model = hb.Model(formula, data, residual="ar1(time | animal)", **given)
     density, design = pymc_density(model), model.spec.design
     of_sigma, rng, A = design.of("sigma"), np.random.default_rng(3), family.covariance()
     codes, herds = design.factors[0].codes, of_sigma.factors[0].codes
     values = {"beta": [3.0, 1.0], "sd_animal": [2.0], "sigma_beta": [0.1, 0.2]}
-    values |= {"sigma_sd_herd": [0.5]}
+    values |= {"sigma_sd_herd": [0.5], "cor_ar1|animal": 0.4}
+    time = data["time"].to_numpy()
+    C = np.where(codes[:, None] == codes, 0.4 ** np.abs(time[:, None] - time), 0.0)
     differences = []
     for _ in range(2):
         b, s = rng.normal(size=N_ANIMALS), rng.normal(scale=0.5, size=N_HERDS)
         own = values | {"b_animal": b[:, None], "sigma_b_herd": s[:, None]}
         found = density({name: np.array(value) for name, value in own.items()})
         sd = np.exp(of_sigma.X @ values["sigma_beta"] + s[herds])
-        expected = norm.logpdf(design.y, design.X @ values["beta"] + b[codes], sd).sum()
+        e = design.y - design.X @ values["beta"] - b[codes]
+        expected = multivariate_normal.logpdf(e, cov=C * sd[:, None] * sd)
         expected += multivariate_normal.logpdf(b, cov=4 * A) + norm.logpdf(s, 0, 0.5).sum()
         differences.append(found - expected)
     assert differences[0] == pytest.approx(differences[1], abs=1e-8)
@@ -442,9 +448,9 @@ def test_random_effects_in_sigma_stand_beside_a_known_covariance(monkeypatch, fa
     def reached(*_: object, **__: object) -> None:
         raise LookupError("nuts")
 
-    monkeypatch.setattr(nuts, "sample_nuts", reached)
+    monkeypatch.setattr(pymc_model, "build_model", reached)
     with pytest.raises(LookupError, match="nuts"):
-        model.sample()
+        hb.Model(formula, rows, **given).sample()
 
 
 def test_levels_that_cannot_be_drawn_or_left_out_say_so(post, rows):
