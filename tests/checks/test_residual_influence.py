@@ -95,7 +95,7 @@ def test_rows_left_out_leave_gaps_in_their_series(case: str) -> None:
 def few(residual: str, formula: str, without: str = ""):
     data = rows()
     data = data[
-        data["Subject"].isin(data["Subject"].unique()[11:21]) & (data["Subject"] != without)
+        data["Subject"].isin(data["Subject"].unique()[13:19]) & (data["Subject"] != without)
     ]
     return hb.lmer(formula, data, residual=residual, sigma="~ Sex", weights="w")
 
@@ -105,8 +105,8 @@ def test_series_left_out_are_refits_of_the_other_rows(bars: str) -> None:
     given = ("car1(age | Subject)", f"distance ~ age{bars}")
     fit = few(*given)
     found = hb.influence(fit)
-    assert found.index.name == "Subject" and len(found) == 10
-    name = str(found.index[4])
+    assert found.index.name == "Subject" and len(found) == 6
+    name = str(found.index[2])
     again = few(*given, without=name)
     np.testing.assert_allclose(
         found.loc[name].iloc[2:].astype(float), again.interval_estimates, rtol=2e-4, atol=1e-5

@@ -9,6 +9,8 @@ import pytest
 
 import hierbayes as hb
 from hierbayes.gaussian.residual.root import coloured
+from hierbayes.marginal_means.effect_levels import new_response_limits
+from hierbayes.marginal_means.effect_means import effect_means
 from hierbayes.prediction.residual_variance import effects_variance
 
 FOLDER = Path(__file__).parents[1] / "reference" / "residuals"
@@ -84,7 +86,7 @@ def test_new_responses_vary_as_their_stratum_or_visit_does() -> None:
     with pytest.raises(hb.OptionError, match="whose sd depends on 'Sex'"):
         hb.predictions(fit, by="age", interval="prediction")
     with pytest.raises(hb.OptionError, match="depends on 'Sex', which is no predictor"):
-        hb.plot.effects(fit, "age", new_responses=True)
+        new_response_limits(fit, effect_means(fit, x="age"))
 
 
 def test_series_of_their_own_need_no_names_nor_times() -> None:
@@ -95,8 +97,10 @@ def test_series_of_their_own_need_no_names_nor_times() -> None:
 
 
 def test_sds_that_follow_from_fitted_values_are_known_for_the_typical_group() -> None:
-    fit = hb.lmer("distance ~ age + (1 | Subject)", rows(), sigma="~ log(fitted)")
+    fit = hb.lmer("distance ~ age * Sex", rows(), sigma="~ log(fitted)")
     slope = hb.slopes(fit, "age").to_frame()["std_error"].iloc[0]
-    assert slope == pytest.approx(np.sqrt(fit.vcov().loc["age", "age"]), rel=1e-6)
+    share = (rows()["Sex"] == "Male").mean()
+    own = fit.contrast({"x": {"age": 1, "age:SexMale": share}})
+    assert slope == pytest.approx(float(own["std_error"].iloc[0]), rel=1e-6)
     with pytest.raises(hb.NotSupportedError, match="follow from fitted values"):
-        hb.predictions(fit, target="observed groups")
+        hb.predictions(fit, interval="prediction")
