@@ -13,6 +13,8 @@ def test_each_deletion_is_the_smaller_fit_with_residuals_of_the_same_structure()
     row = hb.ranova(fit).to_frame().loc["(1 | Subject)"]
     alone = hb.lmer("distance ~ age * Sex", data, **given)
     assert row["loglik"] == pytest.approx(alone.loglik, abs=1e-6)
+    # nlme 3.1: anova(lme(..., corCAR1, varIdent), gls(the same))
+    assert row["chisq"] == pytest.approx(2 * (216.502349043 - 207.51218669), abs=1e-5)
     assert row["npar"] == alone.n_params
     assert row["df"] == 1 and row["p_mixture"] == pytest.approx(row["p_value"] / 2, rel=1e-6)
     assert np.isnan(row["p_exact"])
