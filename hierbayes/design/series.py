@@ -83,11 +83,22 @@ def series_of(
 
 
 def times_of(term: ResidualTerm, value: Any) -> FloatArray:
-    """Return times as numbers; the categories of a factor that are none count from 1."""
+    """Return times as numbers; of ar1 categories that are none are occasions, counted from 1.
+
+    Dates are neither: their gaps have no unit, and in their order alone they are all alike.
+    """
     if isinstance(value, Factor):
+        if value.caution:
+            raise DataError(f"residual={term.call!r}: {value.caution}")
         try:
             numbers = np.array([float(level) for level in value.levels])
         except ValueError:
+            if term.word == "car1":
+                raise DataError(
+                    f"residual={term.call!r}: car1 needs times as numbers, and "
+                    f"{term.inner_label!r} has categories such as {str(value.levels[0])!r}. As "
+                    f"occasions in their order they are ar1({term.inner_label} | {term.group})."
+                ) from None
             numbers = np.arange(1.0, len(value.levels) + 1)
         found = numbers[value.codes]
     elif isinstance(value, Logical):

@@ -8,7 +8,7 @@
 The words and sides are read by the grammar of formulas, which runs nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hierbayes.errors import FormulaError, OptionError
 from hierbayes.formula.deparse import deparse
@@ -92,12 +92,18 @@ def parse_residual(text: object, of: Formula) -> ResidualTerm:
     word = source.partition("(")[0].strip()
     if word not in WORDS or not source.endswith(")"):
         raise OptionError(f"residual={shown(text)} is none of {EXAMPLES}.")
+    if "|" not in source:
+        raise OptionError(
+            f"residual={shown(text)} has no '|': write {WORDS[word]}, with what makes a series "
+            "right of it."
+        )
     # as long as what was written, so that a place that is shown is the same
     known = source.replace(word, "us".rjust(len(word)), 1)
     try:
         formula = parse_one_sided(f"~{known}", of)
     except FormulaError as error:
         raise type(error)(str(error).replace(f"~{known}", f"~{source}")) from None
+    formula = replace(formula, source=formula.source.replace(known, source))
     bars, fixed = formula.bars, formula.fixed
     if len(bars) != 1 or fixed.terms or fixed.offsets:
         raise OptionError(

@@ -94,13 +94,22 @@ WRONG = [
     ("ma(age | Subject)", "is none of ar1"),
     ("cs(1 | distance:age:Subject)", "has one row"),
     (3, "must be text"),
+    ("ar1(age)", r"has no '\|': write ar1\(time"),
+    ("ar1(age | nobody)", r"~ar1\(age \| nobody\)"),
+    ("ar1(date | Subject)", "holds dates or times; a model needs a number"),
+    ("car1(date | Subject)", "holds dates or times; a model needs a number"),
+    ("car1(month | Subject)", r"has categories such as 'May'.*they are ar1\(month"),
 ]
 
 
 @pytest.mark.parametrize(("residual", "words"), WRONG)
 def test_wrong_terms_are_sentences(residual, words: str) -> None:
+    data = orthodont()
+    data["date"] = pd.Timestamp("2024-03-01") + pd.to_timedelta(data["age"], unit="D")
+    data["month"] = data["age"].map({8: "May", 10: "June", 12: "July", 14: "August"})
+    data["month"] = pd.Categorical(data["month"], ["May", "June", "July", "August"])
     with pytest.raises(hb.HierBayesError, match=words):
-        hb.lmer("distance ~ age * Sex", orthodont(), residual=residual)
+        hb.lmer("distance ~ age * Sex", data, residual=residual)
 
 
 def test_what_it_can_not_stand_beside() -> None:
