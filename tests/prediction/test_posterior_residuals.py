@@ -192,7 +192,7 @@ def test_what_is_said_in_words_knows_the_residuals() -> None:
     assert "The residual standard deviation is" in said and "at neighbouring times" in said
     frame = hb.table(post, statistics=()).to_frame().reset_index()
     block = frame.set_index("row")["block"]
-    assert block["cor_ar1|Subject"] == block["sigma_Sexb"] != block["age"]
+    assert block["cor(ar1 | Subject)"] == block["sd(Sexb | Residual)"] != block["age"]
     scaled = hb.sensitivity(post).to_frame()
     assert {"cor_ar1|Subject", "sigma_Sexb"} <= set(scaled.index)
     curve = hb.sensitivity(post, "sigma_Sexb", widths=[0.5], refit=False).to_frame()
