@@ -13,6 +13,7 @@ from hierbayes.comparison.term_bayes_factor import of_term
 from hierbayes.errors import OptionError
 from hierbayes.families.parameter_formulas import check_no_formulas
 from hierbayes.options import EffectSide, check_option, random_generator
+from hierbayes.prior_sensitivity.conditional import is_conditional
 from hierbayes.priors.standardised import JZS
 from hierbayes.results.comparison import BayesFactor, RestrictedFactor
 from hierbayes.results.posterior_fit import PosteriorFit
@@ -131,7 +132,7 @@ def bayes_factor(
 
 def _posterior(given: Specified, rng: np.random.Generator) -> PosteriorFit:
     """Return the posterior given, or that of a model."""
-    if not given.spec.has_residual_structure:
+    if not is_conditional(given.spec):
         check_no_formulas(given.spec.design, "hb.bayes_factor")
     return given if isinstance(given, PosteriorFit) else sample(given.spec, random_seed=rng)
 

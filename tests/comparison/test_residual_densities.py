@@ -49,5 +49,8 @@ def test_a_term_is_weighed_beside_correlated_residuals() -> None:
     table = found.by_width.set_index("factor")
     assert table.loc[1.0, "log_bf"] == pytest.approx(found.log_bf)
     assert table.loc[16.0, "log_bf"] < found.log_bf - 1  # a wider prior
+    without = hb.Model("distance ~ age", data, sigma="~ 0 + Sex")  # a sd of reference it has not
+    with pytest.raises(hb.NotSupportedError, match="formula of sigma"):
+        hb.bayes_factor(without, drop="age")
     odds = hb.bayes_factor(post, hypothesis="age > 0.2", random_seed=1)
     assert odds.prior_probability == pytest.approx(0.47, abs=0.04)
