@@ -1045,6 +1045,16 @@ _ROWS = (
         ),
     ),
     Limit(
+        key="design-study-crossed-residuals",
+        feature="Design studies of crossed factors beside correlated or unequal residuals",
+        kinds=LIKELIHOOD,
+        sentence=(
+            "Beside correlated or unequal residuals hb.design_study counts levels whose rows are "
+            "independent of all others, and {factors} are crossed. Draw data sets of each design "
+            "with fit.simulate(newdata=), fit each, and count; hb.plot.power draws the table."
+        ),
+    ),
+    Limit(
         key="bambi-residuals",
         feature="Correlated residuals in `to_bambi`",
         kinds=("posterior (NUTS)",),

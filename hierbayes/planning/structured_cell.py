@@ -12,8 +12,10 @@ import numpy as np
 
 from hierbayes.arrays import FloatArray, IntArray, record
 from hierbayes.bayes.predictive import FlatDraws, linear_predictor, new_effects
+from hierbayes.capabilities import not_supported
 from hierbayes.design.design import Design
 from hierbayes.errors import DataError
+from hierbayes.gaussian.pattern.level_graph import level_graph
 from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.gaussian.residual.root import coloured
 from hierbayes.intervals.level_samples import LevelSamples
@@ -24,6 +26,7 @@ from hierbayes.options import Ddf
 from hierbayes.planning.replicated_rows import Sizes, levels_in_turn
 from hierbayes.planning.study import Outcome, Study
 from hierbayes.results.linear_fit import LinearFit
+from hierbayes.wording import listed
 
 
 @record
@@ -55,6 +58,9 @@ def series_rows(fit: LinearFit) -> SeriesRows:
     NotSupportedError
         For crossed factors.
     """
+    if not level_graph(fit.kernel.products).is_nested:
+        names = [factor.name for factor in fit.design.factors]
+        raise not_supported("design-study-crossed-residuals", factors=listed(names, "and"))
     samples = LevelSamples(fit, purpose="hb.design_study")
     none = np.zeros(fit.nobs, dtype=np.intp)
     order = levels_in_turn(fit.design, samples.rows_top, none)

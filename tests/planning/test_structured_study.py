@@ -57,5 +57,11 @@ def test_other_sizes_and_posteriors_are_refused() -> None:
     for more in ({"trials": 2}, {"subjects": 5, "estimator": "posterior"}):
         with pytest.raises(hb.NotSupportedError, match="takes subjects= alone"):
             hb.design_study(fit, nsim=2, **more)
+    crossed = hb.lmer(
+        "diameter ~ 1 + (1 | plate) + (1 | sample)",
+        hb.load_dataset("Penicillin").assign(h=np.arange(144) % 2), sigma="~ h",
+    )  # fmt: skip
+    with pytest.raises(hb.NotSupportedError, match="plate and sample are crossed"):
+        hb.design_study(crossed, subjects=5)
     with pytest.raises(hb.NotSupportedError, match="bambi has no correlated residuals"):
         fit.model.to_bambi()
