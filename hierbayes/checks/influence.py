@@ -26,7 +26,7 @@ from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.gaussian.products import products_of
+from hierbayes.gaussian.products import LOST, products_of
 from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import Refitter
@@ -40,7 +40,6 @@ from hierbayes.results.linear_fit import LinearFit
 from hierbayes.results.result_table import ResultTable, result_table
 from hierbayes.wording import meant, shown
 
-LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction has no rows left
 MOST_LEVELS = 500  # a refit each
 
 
@@ -221,8 +220,7 @@ def _levels_of(fit: LikelihoodFit, group: Any) -> Levels:
 def _without(fit: LinearFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:
     """Theta, sigma and beta of the fit to some rows; None where they can't be estimated."""
     kernel = _kernel_of_rows(fit, kept)
-    size = np.linalg.eigvalsh(kernel.products.xx)
-    if kernel.df <= 0 or (size.size and size[0] <= LOST * size[-1]):
+    if kernel.df <= 0 or kernel.products.lost_columns:
         return None
     try:
         found = fit_lmm(fit.design, kernel, start=fit.at.theta[0])

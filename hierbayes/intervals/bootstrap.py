@@ -319,13 +319,13 @@ def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
     """Fit the model of a sample of levels; DataError where it can't be fitted."""
     if kernel.products.n_obs <= kernel.products.xy.size:
         raise DataError("The levels drawn have fewer rows than the fixed part has coefficients.")
+    if kernel.products.lost_columns:
+        raise DataError("The levels drawn do not determine all fixed effects.")
     with np.errstate(all="ignore"):
         try:
             found = fit_lmm(fit.design, kernel)
         except (DataError, np.linalg.LinAlgError) as error:
-            raise DataError(
-                "The levels drawn do not determine all fixed effects, or leave no residuals."
-            ) from error
+            raise DataError("The levels drawn leave no residuals.") from error
     if not found.converged:
         raise DataError("The search for the optimum did not converge.")
     return found

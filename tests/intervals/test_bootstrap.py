@@ -238,6 +238,8 @@ def test_levels_that_do_not_determine_the_fixed_part_count_as_failed():
     assert "do not determine all fixed effects" in found.failure
     assert f"{found.n_failed} refits are left out" in str(found)
     assert not found.confint().isna().any(axis=None)
+    # rounding once let some of them pass, with coefficients of any size
+    assert np.nanmax(np.abs(found.replicates)) < 3
 
 
 # intervals
