@@ -161,7 +161,7 @@ def _of_term(fit: LinearFit, term: ResidualTerm) -> Series:
         expression: design.rows.of(column_of(evaluate(expression, scope), table.n_rows))
         for expression in (*term.formula.bars[0].grouping, term.inner)
     }
-    return series_of(term, values, design.row_labels)
+    return series_of(term, values, design.row_labels, by_order=True)
 
 
 def _pairs(rows: Series, max_lag: int | None) -> tuple[IntArray, IntArray, IntArray]:

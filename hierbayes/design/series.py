@@ -50,9 +50,15 @@ class Series:
 
 
 def series_of(
-    term: ResidualTerm, values: Mapping[Expression, Column], row_labels: pd.Index
+    term: ResidualTerm,
+    values: Mapping[Expression, Column],
+    row_labels: pd.Index,
+    *,
+    by_order: bool = False,
 ) -> Series:
     """Read the series of a residual term off the rows used.
+
+    ``by_order``: categories and dates are as good as times, as only the order of rows counts.
 
     Raises
     ------
@@ -77,23 +83,23 @@ def series_of(
         _check_once(term, codes, visit.codes, labels, row_labels)
         names = tuple(str(level) for level in visit.levels)
         return Series(term=term, codes=codes, labels=labels, visit=visit.codes, visits=names)
-    time = times_of(term, value)
+    time = times_of(term, value, by_order=by_order)
     _check_once(term, codes, time, labels, row_labels)
     return Series(term=term, codes=codes, labels=labels, time=time)
 
 
-def times_of(term: ResidualTerm, value: Any) -> FloatArray:
+def times_of(term: ResidualTerm, value: Any, *, by_order: bool = False) -> FloatArray:
     """Return times as numbers; of ar1 categories that are none are occasions, counted from 1.
 
     Dates are neither: their gaps have no unit, and in their order alone they are all alike.
     """
     if isinstance(value, Factor):
-        if value.caution:
+        if value.caution and not by_order:
             raise DataError(f"residual={term.call!r}: {value.caution}")
         try:
             numbers = np.array([float(level) for level in value.levels])
         except ValueError:
-            if term.word == "car1":
+            if term.word == "car1" and not by_order:
                 raise DataError(
                     f"residual={term.call!r}: car1 needs times as numbers, and "
                     f"{term.inner_label!r} has categories such as {str(value.levels[0])!r}. As "

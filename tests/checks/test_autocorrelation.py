@@ -69,6 +69,16 @@ def test_the_picture_has_a_stem_a_lag() -> None:
     assert "2 outside of the 95 % bounds" in hb.plot.alt_text(ax)
 
 
+def test_dates_and_categories_count_in_their_order() -> None:
+    data = rows()
+    data["date"] = pd.Timestamp("2024-03-01") + pd.to_timedelta(data["age"], unit="D")
+    data["when"] = data["age"].map({8: "a", 10: "b", 12: "c", 14: "d"})
+    fit = hb.lmer("distance ~ age + (1 | Subject)", data)
+    expected = hb.autocorrelation(fit, "age | Subject")
+    for name in ("date", "when"):
+        pd.testing.assert_frame_equal(hb.autocorrelation(fit, f"{name} | Subject"), expected)
+
+
 def test_what_it_needs_is_said() -> None:
     fit = fitted("intercept")
     with pytest.raises(hb.OptionError, match="needs the series"):
