@@ -62,10 +62,15 @@ def moments(kernel: Kernel) -> Moments:
             sigma2 = float(far.rr[0, -1, -1]) / residual_df(kernel)
     roots = [np.zeros((q, q)) for q in shape.sizes]
     for factor, at in shape.blocks:
-        squares, sums, scale = (part[at] for part in excess[factor])
+        is_whole = at[1].size == shape.sizes[factor]
+        squares, sums, scale = excess[factor] if is_whole else (x[at] for x in excess[factor])
         met = scale > 0  # columns that never meet in a level say nothing of their covariance
         relative = np.divide(squares / sigma2 - sums, scale, where=met, out=np.zeros_like(scale))
-        roots[factor][at] = _root_between(relative, least, most)
+        root = _root_between(relative, least, most)
+        if is_whole:
+            roots[factor] = root
+        else:
+            roots[factor][at] = root
     return Moments(roots, float(np.sqrt(sigma2)))
 
 

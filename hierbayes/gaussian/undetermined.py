@@ -206,12 +206,12 @@ def _levels_are_clear(products: Products, *, sigma_known: bool) -> bool:
         return False
     some = slice(max(SOME_LEVELS, 4 * p))
     own = A[some].diagonal(axis1=1, axis2=2)
-    clear = own > OWN_SIZE / J * A.sum(axis=0).trace() / q
+    clear = own.min(axis=1) > OWN_SIZE / J * float(np.einsum("jaa->", A)) / q
     if q == 1:
         return int(clear.sum()) > p
     volume = products.level_roots[0][some].diagonal(axis1=1, axis2=2).prod(axis=1) ** 2
     told_apart = volume > OWN_VOLUME * own.prod(axis=1)
-    return int((clear.all(axis=1) & told_apart).sum()) > p
+    return int((clear & told_apart).sum()) > p
 
 
 def _clearly_determined(

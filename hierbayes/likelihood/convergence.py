@@ -5,6 +5,7 @@ which the random effects do not vary, and the advice gives the remedies. Directi
 eigenvectors of the estimated covariance of each term.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,9 +35,10 @@ def has_all_directions(root: FloatArray, *, least: float) -> bool:
 
     A quick look, which may miss it: the smallest is at least |det| over the largest to the q - 1.
     """
-    size = float(np.sqrt((root * root).sum()))
-    product = abs(float(root.diagonal().prod()))
-    return product > CLEARLY * least * max(size, 1.0) ** root.shape[0]
+    rows = root.tolist()
+    size = math.hypot(*(x for row in rows for x in row))
+    product = abs(math.prod([row[i] for i, row in enumerate(rows)]))
+    return product > CLEARLY * least * max(size, 1.0) ** len(rows)
 
 
 def is_term_singular(root: FloatArray) -> bool:

@@ -470,11 +470,9 @@ psi, zi, residual, family, link, priors, data_name, stream
     49.51
     """
     check_flag("reml", reml, "True (REML) or False (maximum likelihood)")
-    model = Model(
-        formula,
-        data,
-        family,
-        link,
+    given = Arguments(
+        family=family,
+        link=link,
         weights=weights,
         offset=offset,
         contrasts=contrasts,
@@ -490,10 +488,9 @@ psi, zi, residual, family, link, priors, data_name, stream
         zi=zi,
         residual=residual,
         priors=priors,
-        data_name=data_name,
-        stream=stream,
     )
-    return model.fit("reml" if reml else "ml")
+    spec = specify(formula, data, given, data_name=data_name, stream=stream)
+    return fit(spec, "reml" if reml else "ml")
 
 
 # What R calls families and links, where we take bambi's names.
