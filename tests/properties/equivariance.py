@@ -102,14 +102,15 @@ class Result:
 class Unit:
     """A cell is in (unit of y)^y (unit of x)^x; a place moves with the origin of y as well.
 
-    ``intercept`` says that it belongs to where x is 0. ``log`` is what it adds a unit of the
-    criterion.
+    ``intercept`` says that it belongs to where x is 0, ``log`` that it is the log of what is in
+    the unit of y.
     """
 
     y: int = 0
     x: int = 0
     place: bool = False
     intercept: bool = False
+    log: bool = False
 
 
 def parameter_unit(name, *, knows_sigma):
@@ -123,6 +124,8 @@ def parameter_unit(name, *, knows_sigma):
         return Unit(intercept=has_intercept)
     if name in ("sigma", "sd__Observation"):
         return Unit(y=int(not knows_sigma))
+    if name == "sigma_(Intercept)":
+        return Unit(log=True, intercept=True)
     if name.startswith("sigma_"):  # a coefficient of the log of the residual sd
         return Unit(x=-name.removeprefix("sigma_").lstrip("_").split(":").count("x"))
     coefficient = re.sub(r"^sd_+|\|.*$", "", name)
@@ -227,6 +230,8 @@ def taken_back(result, before, column, values, move, fit):
         unit = unit_of(meaning, name, knows_sigma=move.case.knows_sigma)
         if unit.place:
             back[line] -= move.y_shift
+        if unit.log and meaning == "value":
+            back[line] -= np.log(move.y_scale)
         back[line] /= move.y_scale**unit.y * move.x_scale**unit.x
         if meaning == "test":
             kept[line] = not (unit.place and move.y_shift)

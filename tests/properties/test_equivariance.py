@@ -317,6 +317,16 @@ def test_a_posterior_with_default_priors_moves_with_its_units_and_the_origin_of_
         assert_equivariant(posterior_of(model), sampled(move.case), move, POSTERIOR, rtol=RTOL)
 
 
+@pytest.mark.parametrize("model", ["serial", "exchangeable"])
+def test_a_posterior_beside_structures_of_residuals_moves_with_its_units(model):
+    case = case_of(model)
+    move = affine(case, y=(1e4, 1e6), x=(0.0, 1e9))
+    results = {  # a prior of sigma itself, and sds of random effects, are not of every model
+        name: own for name, own in POSTERIOR.items() if name not in ("sensitivity", "hypothesis")
+    }
+    assert_equivariant(posterior_of(model), sampled(move.case), move, results, rtol=RTOL)
+
+
 SCALES = st.floats(-12, 12).map(lambda power: 10.0**power)
 SHIFTS = st.one_of(
     st.just(0.0), st.floats(-6, 6).map(lambda power: np.sign(power) * 10 ** abs(power))
