@@ -49,8 +49,10 @@ def long_names():
     sleep = hb.load_dataset("sleepstudy").rename(columns={"Subject": LONG})
     sleep[LONG] = sleep[LONG].cat.rename_categories(lambda s: f"driver number {s} of the study")
     model = hb.Model(f"Reaction ~ Days + (Days | {LONG})", sleep)
+    fits = fits_of(model)
+    widths = hb.sensitivity(fits["post"], "Days", random_seed=1)
     return GallerySource(
-        name=SLEEP, heading="", setup="", values={"sleep": sleep, **fits_of(model)}
+        name=SLEEP, heading="", setup="", values={"sleep": sleep, "widths": widths, **fits}
     )
 
 
@@ -110,7 +112,10 @@ def test_a_picture_is_legible_and_described_and_computes_nothing(
     "entry", [entry for entry in ENTRIES if entry.source == SLEEP], ids=lambda entry: entry.slug
 )
 def test_long_names_are_legible(entry, width, long_names):
-    options = {name: LONG if v == "Subject" else v for name, v in entry.options.items()}
+    options = {
+        name: v.replace("Subject", LONG) if isinstance(v, str) else v
+        for name, v in entry.options.items()
+    }
     assert_legible(draw(replace(entry, options=options), long_names, width))
 
 
