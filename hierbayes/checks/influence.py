@@ -26,12 +26,13 @@ from hierbayes.design.design import GroupingFactor
 from hierbayes.errors import DataError, NotSupportedError, OptionError
 from hierbayes.gaussian.kernel import of_other_levels
 from hierbayes.gaussian.marginal import Kernel
-from hierbayes.gaussian.products import LOST, products_of
+from hierbayes.gaussian.products import products_of
 from hierbayes.gaussian.residual.of_design import residuals_of
 from hierbayes.likelihood.generalised import optimum_of
 from hierbayes.likelihood.generalised_refits import Refitter
 from hierbayes.likelihood.lmm import fit_lmm
 from hierbayes.likelihood.residual_search import search_design
+from hierbayes.linalg.rank import has_lost_directions
 from hierbayes.options import check_flag
 from hierbayes.results.generalised_fit import GeneralisedFit, generalised_values
 from hierbayes.results.interval_parameters import parameter_names, parameter_values
@@ -170,7 +171,7 @@ def _generalised(fit: GeneralisedFit, factor: Levels) -> FloatArray:
     own, J = optimum_of(fit), factor.levels.size
     kept = factor.codes[:, None] != np.arange(J)
     X = own.model.X
-    determined = np.array([_has_full_rank(X[rows]) for rows in kept.T])
+    determined = np.array([not has_lost_directions(X[rows].T @ X[rows]) for rows in kept.T])
     values = np.full((J, fit.undetermined_parameters.size), np.nan)
     Y = np.repeat(own.model.y[:, None], int(determined.sum()), axis=1)
     found = Refitter(own).fit(Y, np.ascontiguousarray(kept[:, determined]))
@@ -178,11 +179,6 @@ def _generalised(fit: GeneralisedFit, factor: Levels) -> FloatArray:
     refitted[~found.converged] = np.nan
     values[determined] = refitted
     return values
-
-
-def _has_full_rank(X: FloatArray) -> bool:
-    size = np.linalg.eigvalsh(X.T @ X)
-    return not size.size or bool(size[0] > LOST * size[-1])
 
 
 def _squared_length(fit: LinearFit | GeneralisedFit, step: FloatArray) -> float:
@@ -220,7 +216,7 @@ def _levels_of(fit: LikelihoodFit, group: Any) -> Levels:
 def _without(fit: LinearFit, kept: BoolArray) -> tuple[FloatArray, float, FloatArray] | None:
     """Theta, sigma and beta of the fit to some rows; None where they can't be estimated."""
     kernel = _kernel_of_rows(fit, kept)
-    if kernel.df <= 0 or kernel.products.lost_columns:
+    if kernel.df <= 0 or has_lost_directions(kernel.products.xx):
         return None
     try:
         found = fit_lmm(fit.design, kernel, start=fit.at.theta[0])

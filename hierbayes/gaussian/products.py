@@ -54,7 +54,6 @@ QUICK_ELIMINATION = 5 * 10**7
 # Keeps levels with fewer rows than columns solvable, as part of the mean level: small enough that
 # balanced factors get their exact moments, then large enough that rounding cannot matter.
 RIDGE = 1e-13
-LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction has no rows left
 # Steps of the look at what large crossed levels leave of y, and the part of it that one must take.
 MOST_GRADIENTS = 100
 SLIGHT = 1e-3
@@ -167,12 +166,6 @@ class Products:
     def first_fit(self) -> FloatArray:
         """Coefficients of the kept columns from X'Wy in the basis, (p, p)."""
         return np.asarray(self.anchor.x_basis @ np.linalg.inv(self.xx))
-
-    @property
-    def lost_columns(self) -> bool:
-        """Whether columns of X depend on each other, in some of the rows that chose the basis."""
-        size = np.linalg.eigvalsh(self.xx)
-        return bool(size.size and size[0] <= LOST * size[-1])
 
     @cached_property
     def level_roots(self) -> tuple[FloatArray, ...]:

@@ -38,6 +38,7 @@ from hierbayes.likelihood.fitting import at_theta, at_theta_and_phi
 from hierbayes.likelihood.fitting import fit as fit_again
 from hierbayes.likelihood.lmm import LmmFit, fit_lmm
 from hierbayes.likelihood.refits import Refits
+from hierbayes.linalg.rank import has_lost_directions
 from hierbayes.options import BootstrapKind, check_option
 from hierbayes.results.bootstrap_result import BootstrapResult
 from hierbayes.results.generalised_fit import GeneralisedFit
@@ -319,7 +320,7 @@ def _fitted(fit: LinearFit, kernel: Kernel) -> LmmFit:
     """Fit the model of a sample of levels; DataError where it can't be fitted."""
     if kernel.products.n_obs <= kernel.products.xy.size:
         raise DataError("The levels drawn have fewer rows than the fixed part has coefficients.")
-    if kernel.products.lost_columns:
+    if has_lost_directions(kernel.products.xx):
         raise DataError("The levels drawn do not determine all fixed effects.")
     with np.errstate(all="ignore"):
         try:

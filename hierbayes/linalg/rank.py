@@ -3,19 +3,17 @@
 As in R, of a dependent set the later column is dropped.
 """
 
-import math
-
 import numpy as np
 
 from hierbayes.arrays import BoolArray, FloatArray, IntArray, record
 from hierbayes.linalg.stacked import cholesky, inverse_of_triangles
-from hierbayes.linalg.tiny import TINY, Rows, cholesky_rows, inverse_rows
 
 # R's lm and lme4 call a column dependent when less than 1e-7 of its length is left after the
 # earlier columns are projected out. The Gram matrix squares that, so it decides alone only while
 # every remainder is far above sqrt(machine precision); otherwise a QR factorisation decides.
 RANK_TOLERANCE = 1e-7
 GRAM_SAFE = 1e-5
+LOST = 1e-10  # part of the largest eigenvalue of X'X below which a direction has no rows left
 
 
 @record(kw_only=False)
@@ -38,8 +36,6 @@ def column_basis(X: FloatArray) -> ColumnBasis:
     if p == 0:
         return ColumnBasis(np.arange(0), np.zeros((0, 0)))
     gram = X.T @ X
-    if p <= TINY and (few := _basis_of_few(gram.tolist(), n)) is not None:
-        return ColumnBasis(np.arange(p), few)
     scale = np.sqrt(gram.diagonal())
     if (scale > 0).all():
         try:
@@ -52,28 +48,10 @@ def column_basis(X: FloatArray) -> ColumnBasis:
     return _basis_by_qr(X, scale)
 
 
-def _basis_of_few(gram: Rows, n: int) -> FloatArray | None:
-    """Basis (p, p) from a Gram matrix that is far from singular, one by one; else None."""
-    sizes = [row[i] for i, row in enumerate(gram)]
-    if not min(sizes) > 0:
-        return None
-    scale = [math.sqrt(size) for size in sizes]
-    try:
-        L = cholesky_rows(
-            [
-                [x / b / a for x, b in zip(row, scale, strict=True)]
-                for row, a in zip(gram, scale, strict=True)
-            ]
-        )
-    except np.linalg.LinAlgError:
-        return None
-    if not min(row[-1] for row in L) > GRAM_SAFE:
-        return None
-    length = math.sqrt(n)
-    T = np.zeros((len(L), len(L)))
-    for j, row in enumerate(inverse_rows(L)):
-        T[: j + 1, j] = [x / a * length for x, a in zip(row, scale[: j + 1], strict=True)]
-    return T
+def has_lost_directions(gram: FloatArray) -> bool:
+    """Whether some of the rows that chose a basis leave columns of it dependent, by X'X (p, p)."""
+    size = np.linalg.eigvalsh(gram)
+    return bool(size.size and size[0] <= LOST * size[-1])
 
 
 def columns_beside_constant(X: FloatArray, is_constant: BoolArray) -> IntArray:

@@ -31,19 +31,8 @@ def cholesky_of_one(A: FloatArray) -> FloatArray:
         If it is not positive definite.
     """
     q = A.shape[-1]
-    return _lower(cholesky_rows(A.reshape(q, q).tolist()), A.shape)
-
-
-def inverse_of_one(L: FloatArray) -> FloatArray:
-    """Inverse of one lower triangle without zeros on its diagonal, in its shape (..., q, q)."""
-    q = L.shape[-1]
-    return _lower(inverse_rows(L.reshape(q, q).tolist()), L.shape)
-
-
-def cholesky_rows(A: Rows) -> Rows:
-    """Rows of the lower Cholesky factor up to its diagonal; see ``cholesky_of_one``."""
     found: Rows = []
-    for i, row in enumerate(A):
+    for i, row in enumerate(A.reshape(q, q).tolist()):
         own: list[float] = []
         for j, before in enumerate(found):
             entry = row[j]
@@ -57,13 +46,14 @@ def cholesky_rows(A: Rows) -> Rows:
             raise np.linalg.LinAlgError(NOT_POSITIVE)
         own.append(math.sqrt(pivot))
         found.append(own)
-    return found
+    return _lower(found, A.shape)
 
 
-def inverse_rows(L: Rows) -> Rows:
-    """Rows of the inverse of a lower triangle, up to its diagonal."""
+def inverse_of_one(L: FloatArray) -> FloatArray:
+    """Inverse of one lower triangle without zeros on its diagonal, in its shape (..., q, q)."""
+    q = L.shape[-1]
     found: Rows = []
-    for i, row in enumerate(L):
+    for i, row in enumerate(L.reshape(q, q).tolist()):
         own = []
         for j in range(i):
             entry = 0.0
@@ -72,7 +62,7 @@ def inverse_rows(L: Rows) -> Rows:
             own.append(entry / row[i])
         own.append(1.0 / row[i])
         found.append(own)
-    return found
+    return _lower(found, L.shape)
 
 
 def triangle_of_one(root: Rows, least: list[float]) -> FloatArray:
