@@ -414,27 +414,12 @@ def lower_triangle(root: FloatArray, *, size: FloatArray | float = 0.0) -> Float
     columns, so that a zero variance shows as a zero row and a perfect correlation as a zero
     diagonal entry.
     """
-    q = root.shape[0]
-    if is_tiny(root):
-        rows, sizes = root.tolist(), (np.zeros(q) + size).tolist()
-        lengths = [math.sqrt(sum([x * x for x in row])) for row in rows]
-        least = [max(ZERO * a, ROUNDED * b) for a, b in zip(lengths, sizes, strict=True)]
-        return triangle_of_one(rows, least)
-    row_norm = np.sqrt((root * root).sum(axis=1))
-    least = np.maximum(ZERO * row_norm, ROUNDED * size).tolist()
-    L = np.zeros((q, q))
-    remaining = root
-    for j in range(q):
-        norm = math.sqrt(remaining[j] @ remaining[j])
-        if norm <= least[j]:
-            continue
-        L[j, j] = norm
-        if j + 1 < q:
-            direction = remaining[j] / norm
-            along = remaining @ direction
-            L[j + 1 :, j] = along[j + 1 :]
-            remaining = remaining - along[:, None] * direction
-    return L
+    if not is_tiny(root):
+        return np.asarray(lower_triangles(root[None], size=size)[0])
+    rows, sizes = root.tolist(), (np.zeros(root.shape[0]) + size).tolist()
+    lengths = [math.hypot(*row) for row in rows]
+    least = [max(ZERO * a, ROUNDED * b) for a, b in zip(lengths, sizes, strict=True)]
+    return triangle_of_one(rows, least)
 
 
 @record(kw_only=False)
