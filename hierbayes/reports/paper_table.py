@@ -17,6 +17,7 @@ from hierbayes.calls import checked_call
 from hierbayes.checks.r2 import icc, r2
 from hierbayes.comparison.loo import loo
 from hierbayes.errors import HierBayesError, OptionError
+from hierbayes.gaussian.residual.of_design import SIGMA
 from hierbayes.naming.addresses import coefficient_addresses
 from hierbayes.options import check_flag, check_option, is_whole
 from hierbayes.render.blocks import Block, Blocks, Heading, Table, Wide
@@ -307,7 +308,7 @@ def _estimated(fit: Fit, level: float) -> list[dict[Any, Any]]:
 
 def _of_sigma(fit: PosteriorFit) -> tuple[str, ...]:
     """Coefficients of the formula of sigma."""
-    sigma = fit.design.predictors.get("sigma")
+    sigma = fit.design.predictors.get(SIGMA)
     return () if sigma is None else sigma.coef_names
 
 
